@@ -1,0 +1,163 @@
+// Package directory says what Postern needs of a directory of people: find one
+// person, read the account's state and effective password policy, set a
+// password. Back ends (directory/ad, directory/openldap, directory/entra) are
+// adapters of one dialect each.
+//
+// It never decides whether somebody may do something: that is the core's work
+// (portal/flow). It never stores anything.
+package directory
+
+import (
+	"context"
+	"errors"
+	"time"
+)
+
+// ID names one account for ever: the configured name of the directory, a colon,
+// and the back end's immutable id in lower case (objectGUID and entryUUID in
+// 8-4-4-4-12 form, the Graph object id). Every counter, lock, case and audit
+// row is keyed on it, never on a typed name (Vault CVE-2025-6004 and Authelia
+// CVE-2025-24806 are what happens otherwise).
+type ID string
+
+// Directory is what every back end can do.
+//
+// Every method honours ctx's deadline and returns ErrUnavailable, wrapped, when
+// the directory could not be asked or its answer is not known.
+type Directory interface {
+	// Find resolves what a person typed to exactly one account. It returns
+	// ErrNotFound when nobody or more than one matches. The amount of work is
+	// the same for a name that exists and for one that does not.
+	Find(ctx context.Context, login string) (User, error)
+	// Read reads the account again by its immutable id, preferably on the
+	// server u.Server names; ErrNotFound when it is gone.
+	Read(ctx context.Context, u User) (User, error)
+	// Rules returns the password policy in force for u, to show before asking.
+	Rules(ctx context.Context, u User) (Rules, error)
+	// SetPassword is an administrative reset: it writes to u.ID and returns
+	// nil only when the server said yes. Errors: *Refusal (the password was
+	// refused, and why), ErrDenied (rights missing), ErrUnavailable with
+	// ErrUncertain inside when the request was sent and no answer came.
+	SetPassword(ctx context.Context, u User, pw Secret) error
+}
+
+// Changer is the optional ability to carry a true change with the old password,
+// through the service connection, so that people who may not bind (expired, must
+// change) can still change. History and minimum age hold, unlike in a reset.
+// A wrong old password is ErrWrongPassword.
+type Changer interface {
+	ChangePassword(ctx context.Context, u User, old, pw Secret) error
+}
+
+// Unlocker is the optional ability to end a lockout without touching the password.
+type Unlocker interface {
+	Unlock(ctx context.Context, u User) error
+}
+
+// Authenticator is the optional ability to check the directory's own password.
+// nil, ErrPasswordExpired and ErrMustChange all mean that the password was right.
+// ErrWrongPassword is everything that must look like a wrong one; wrapped
+// *BindDenied tells the audit log the precise reason.
+// An empty password is refused before the wire (RFC 4513 section 5.1.2).
+type Authenticator interface {
+	Authenticate(ctx context.Context, u User, pw Secret) error
+}
+
+// Examiner is the optional ability of the doctor: look at everything, change nothing.
+type Examiner interface {
+	Examine(ctx context.Context) []Finding
+}
+
+// Revoker is the optional ability to end the sessions the directory itself gave out.
+type Revoker interface {
+	RevokeSessions(ctx context.Context, u User) error
+}
+
+// Errors that cross the room's border. Compare with errors.Is.
+var (
+	ErrNotFound        = errors.New("directory: nobody, or more than one, by that name")
+	ErrUnavailable     = errors.New("directory: cannot be reached")
+	ErrUncertain       = errors.New("directory: the request was sent and no answer came")
+	ErrDenied          = errors.New("directory: the service account lacks a right")
+	ErrWrongPassword   = errors.New("directory: wrong password")
+	ErrPasswordExpired = errors.New("directory: the password is right and has expired")
+	ErrMustChange      = errors.New("directory: the password is right and must be changed")
+	ErrUnsupported     = errors.New("directory: this back end cannot do that")
+)
+
+// BindDenied is a bind that failed for a reason other than a wrong password; it
+// is also ErrWrongPassword, so that nobody outside the audit log can tell.
+type BindDenied struct {
+	// Reason is one of: disabled, locked, account_expired, logon_hours, workstation, other.
+	Reason string
+	// PasswordRight says that the server checked the password first and found it right.
+	PasswordRight bool
+	Err           error
+}
+
+func (e *BindDenied) Error() string        { return "directory: bind denied: " + e.Reason }
+func (e *BindDenied) Unwrap() error        { return e.Err }
+func (e *BindDenied) Is(target error) bool { return target == ErrWrongPassword }
+
+// User is one account as it was when it was read.
+type User struct {
+	ID        ID
+	Directory string // configured name of the directory
+	DN        string // for people to read; never written to blindly
+	Server    string // host:port that answered: the server this case is pinned to
+	Login     string // sAMAccountName, uid
+	UPN       string
+	Name      string // display name
+	GivenName string
+	Surname   string
+	Mail      []string // first is the one codes go to
+	Phone     []string // as the directory has it
+	Language  string   // BCP 47, or empty
+	Manager   string   // DN or id of the manager, or empty
+	Groups    []string // DNs or names of groups, direct and (where the back end can tell) nested
+	State     State
+	// Privileged is why this account must never be touched (built-in group,
+	// adminCount, configured group, machine account, denied OU), for the audit
+	// log alone; empty for everybody else.
+	Privileged string
+	// ReadAt is when the reading of this snapshot began (before the search was
+	// sent); zero means "of unknown age" and counts as stale.
+	ReadAt time.Time
+}
+
+// State is what the directory says of the account.
+type State struct {
+	Disabled       bool
+	Locked         bool
+	LockedUntil    time.Time // zero: not locked, or until somebody acts
+	AccountExpired bool
+	// PasswordExpired and MustChange: the person can only get in by a true change.
+	PasswordExpired bool
+	MustChange      bool
+	CannotChange    bool      // "user cannot change password"
+	PasswordSet     time.Time // zero: never, or must change
+	PasswordExpires time.Time // zero: never
+	// BadPasswords is how many wrong passwords count towards the lockout now
+	// (zero when the observation window is over).
+	BadPasswords int
+}
+
+// Finding is one line of the doctor.
+type Finding struct {
+	Severity Severity
+	Check    string // what was looked at: "tls", "bind", "rights"
+	What     string // what was found
+	Why      string // why it matters; empty when all is well
+	Mend     string // the command that mends it; empty when all is well
+}
+
+// Severity orders findings.
+type Severity int
+
+const (
+	OK Severity = iota
+	Warning
+	Failure
+)
+
+func (s Severity) String() string { return [...]string{"ok", "warning", "failure"}[s] }

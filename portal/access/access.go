@@ -1,0 +1,46 @@
+// Package access says who is at which door.
+package access
+
+import (
+	"time"
+
+	"postern/directory"
+	"postern/verify"
+)
+
+// Door is where somebody came in.
+type Door string
+
+const (
+	Web   Door = "web"
+	Kiosk Door = "kiosk"
+	Desk  Door = "desk"
+	API   Door = "api"
+)
+
+// Principal is a person who has signed in to the portal itself.
+type Principal struct {
+	ID       directory.ID
+	User     directory.User // as read at sign-in; acts read it again
+	Door     Door
+	SignedIn time.Time
+	// Proven is when the last fresh proof was given, and By what.
+	Proven time.Time
+	By     []verify.Kind
+}
+
+// Strong reports whether the last proof included something bound or saved, not
+// just a password and a mailed code.
+func (p Principal) Strong() bool {
+	for _, k := range p.By {
+		if c := k.Class(); c == verify.Possession || c == verify.Saved {
+			return true
+		}
+	}
+	return false
+}
+
+// Fresh reports whether the last proof is at most max old.
+func (p Principal) Fresh(now time.Time, max time.Duration) bool {
+	return !p.Proven.IsZero() && now.Sub(p.Proven) <= max && !now.Before(p.Proven)
+}

@@ -1,0 +1,45 @@
+// Package audit says what an event is: who did what to whom, from where, on
+// what proof, and how it ended. Events are written by portal/store in the same
+// transaction as what they describe; a change without its event cannot happen.
+//
+// No event ever holds a password, code, token, or seed.
+package audit
+
+import (
+	"time"
+
+	"postern/directory"
+)
+
+// Outcome of what an event describes.
+type Outcome string
+
+const (
+	OK      Outcome = "ok"      // it happened
+	Failed  Outcome = "failed"  // a wrong answer, a fault
+	Refused Outcome = "refused" // the rules said no
+	Intent  Outcome = "intent"  // about to be written to the directory
+	Unknown Outcome = "unknown" // sent, and no answer came
+)
+
+// Event is one line of the record.
+type Event struct {
+	ID   string    `json:"id"`            // set by the store when empty
+	Seq  int64     `json:"seq,omitempty"` // order of commit, set by the store
+	At   time.Time `json:"at"`
+	Kind string    `json:"kind"` // "case.started", "proof.failed", "password.reset", "factor.added", …
+
+	Case        string       `json:"case,omitempty"`
+	Subject     directory.ID `json:"subject,omitempty"` // whose account
+	SubjectName string       `json:"subject_name,omitempty"`
+	Actor       directory.ID `json:"actor,omitempty"` // who acted; the subject themselves at the web door
+	ActorName   string       `json:"actor_name,omitempty"`
+	Door        string       `json:"door,omitempty"`    // web, kiosk, desk, api, job, cli
+	Address     string       `json:"address,omitempty"` // client address
+
+	Purpose string            `json:"purpose,omitempty"`
+	Factor  string            `json:"factor,omitempty"`
+	Outcome Outcome           `json:"outcome"`
+	Reason  string            `json:"reason,omitempty"` // code, never a sentence: "unknown_account", "privileged", "too_short"
+	Detail  map[string]string `json:"detail,omitempty"`
+}

@@ -1,0 +1,296 @@
+package enrol
+
+import (
+	"context"
+	"encoding/hex"
+	"errors"
+	"io"
+	"strings"
+	"time"
+	"unicode"
+	"unicode/utf8"
+
+	"postern/directory"
+	"postern/portal/access"
+	"postern/portal/audit"
+	"postern/portal/notify"
+	"postern/verify"
+)
+
+// Policy says who may use the portal at all; see portal/policy.
+type Policy interface {
+	Eligible(u directory.User) string
+}
+
+// Options are the parts a Service is made of; all are required.
+type Options struct {
+	Directory directory.Directory
+	Policy    Policy
+	Store     Store
+	Factors   []verify.Enroller
+	Now       func() time.Time
+	Rand      io.Reader
+	// Fresh is how old a proof may be for adding or removing something.
+	Fresh time.Duration
+}
+
+// Service is a person's own factors.
+type Service struct {
+	Options
+	factors map[verify.Kind]verify.Enroller
+}
+
+const (
+	offerLife  = 10 * time.Minute
+	offerTries = 5
+	maxName    = 60 // code points
+)
+
+// New checks that nothing is missing.
+func New(o Options) (*Service, error) {
+	if o.Directory == nil || o.Policy == nil || o.Store == nil || o.Now == nil || o.Rand == nil || o.Fresh <= 0 {
+		return nil, errors.New("enrol: a part is missing")
+	}
+	s := &Service{Options: o, factors: map[verify.Kind]verify.Enroller{}}
+	for _, f := range o.Factors {
+		s.factors[f.Kind()] = f
+	}
+	return s, nil
+}
+
+// StepUp says that a fresh proof is needed first. Strong: a password and a
+// mailed code are not enough, because something stronger is enrolled already
+// and must not be got round.
+type StepUp struct{ Strong bool }
+
+func (e *StepUp) Error() string { return "enrol: a fresh proof is needed first" }
+
+// ErrEnded: the account may no longer use the portal; its session must end.
+var (
+	ErrEnded    = errors.New("enrol: the account may not use the portal any more")
+	ErrBadName  = errors.New("enrol: that is not a name")
+	ErrUnknown  = errors.New("enrol: no such factor here")
+	ErrBadReply = errors.New("enrol: the set-up was not confirmed")
+)
+
+// Who asks: the signed-in person and the browser session they ask from.
+type Who struct {
+	Principal access.Principal
+	Session   string // hash of the session token
+	Address   string
+	Lang      string
+}
+
+// Kinds a person can add here, in the order given to New.
+func (s *Service) Kinds() []verify.Kind {
+	kinds := make([]verify.Kind, len(s.Factors))
+	for i, f := range s.Factors {
+		kinds[i] = f.Kind()
+	}
+	return kinds
+}
+
+// Methods lists what the person has, without secrets.
+func (s *Service) Methods(ctx context.Context, w Who) ([]verify.Credential, error) {
+	return s.Store.Methods(ctx, w.Principal.ID)
+}
+
+// Offer begins a set-up. The challenge's Public part is what to show, once.
+func (s *Service) Offer(ctx context.Context, w Who, kind verify.Kind) (verify.Challenge, error) {
+	u, err := s.allow(ctx, w)
+	if err != nil {
+		return verify.Challenge{}, err
+	}
+	f := s.factors[kind]
+	if f == nil {
+		return verify.Challenge{}, ErrUnknown
+	}
+	ch, err := f.Offer(ctx, s.subject(w, u))
+	if err != nil {
+		return verify.Challenge{}, err
+	}
+	expires := s.Now().Add(offerLife)
+	if !ch.Expires.IsZero() && ch.Expires.Before(expires) {
+		expires = ch.Expires
+	}
+	return ch, s.Store.HoldOffer(ctx, Offer{Owner: u.ID, Kind: kind, Session: w.Session, Challenge: ch, Expires: expires})
+}
+
+// Pending returns the set-up that waits for its confirmation in this browser,
+// so that a wrong code can be typed again; ErrNoOffer when there is none. It
+// costs one of the offer's tries.
+func (s *Service) pending(ctx context.Context, w Who, kind verify.Kind) (Offer, error) {
+	o, err := s.Store.TryOffer(ctx, w.Principal.ID, kind)
+	if err != nil {
+		return Offer{}, err
+	}
+	if o.Session != w.Session || o.Tries > offerTries || !s.Now().Before(o.Expires) {
+		return Offer{}, ErrNoOffer
+	}
+	return o, nil
+}
+
+// Enrol confirms a set-up and stores it. When the answer was wrong the offer
+// comes back beside ErrBadReply, to show the page again.
+func (s *Service) Enrol(ctx context.Context, w Who, kind verify.Kind, answer []byte, name string) (Offer, error) {
+	u, err := s.allow(ctx, w)
+	if err != nil {
+		return Offer{}, err
+	}
+	if name, err = cleanName(name, true); err != nil {
+		return Offer{}, err
+	}
+	f := s.factors[kind]
+	if f == nil {
+		return Offer{}, ErrUnknown
+	}
+	o, err := s.pending(ctx, w, kind)
+	if err != nil {
+		return Offer{}, err
+	}
+	got, err := f.Enrol(ctx, s.subject(w, u), o.Challenge, answer)
+	switch {
+	case errors.Is(err, verify.ErrWrong), errors.Is(err, verify.ErrReplayed):
+		return o, ErrBadReply
+	case errors.Is(err, verify.ErrExpired):
+		return o, ErrNoOffer
+	case err != nil:
+		return o, err
+	}
+	c := Change{Owner: u.ID, DropOffer: kind}
+	if got.ReplaceAll {
+		c.ReplaceAll = kind
+	}
+	for _, cred := range got.Add {
+		cred.Owner, cred.Kind, cred.Created = u.ID, kind, s.Now()
+		if cred.ID == "" {
+			if cred.ID, err = s.id(); err != nil {
+				return o, err
+			}
+		}
+		if name != "" {
+			cred.Name = name
+		}
+		c.Add = append(c.Add, cred)
+	}
+	s.record(&c, w, u, "factor.added", kind, name)
+	return o, s.Store.Commit(ctx, c)
+}
+
+// Rename gives a credential another name. It opens nothing and asks for no fresh proof.
+func (s *Service) Rename(ctx context.Context, w Who, id, name string) error {
+	name, err := cleanName(name, false)
+	if err != nil {
+		return err
+	}
+	cred, _, err := s.find(ctx, w, id)
+	if err != nil {
+		return err
+	}
+	return s.Store.Commit(ctx, Change{Owner: w.Principal.ID, Rename: id, Name: name, Events: []audit.Event{
+		s.event(w, w.Principal.User, "factor.renamed", cred.Kind)}})
+}
+
+// Left says what would remain if the credential went, so that nobody removes
+// the last way in unawares.
+func (s *Service) Left(ctx context.Context, w Who, id string) (gone verify.Credential, rest []verify.Credential, err error) {
+	return s.find(ctx, w, id)
+}
+
+// Remove takes a credential away at once.
+func (s *Service) Remove(ctx context.Context, w Who, id string) error {
+	u, err := s.allow(ctx, w)
+	if err != nil {
+		return err
+	}
+	cred, _, err := s.find(ctx, w, id)
+	if err != nil {
+		return err
+	}
+	c := Change{Owner: u.ID, Remove: id}
+	s.record(&c, w, u, "factor.removed", cred.Kind, cred.Name)
+	return s.Store.Commit(ctx, c)
+}
+
+func (s *Service) find(ctx context.Context, w Who, id string) (gone verify.Credential, rest []verify.Credential, err error) {
+	all, err := s.Store.Methods(ctx, w.Principal.ID)
+	if err != nil {
+		return gone, nil, err
+	}
+	for _, c := range all {
+		if c.ID == id {
+			gone = c
+		} else {
+			rest = append(rest, c)
+		}
+	}
+	if gone.ID == "" {
+		return gone, nil, ErrNoMethod
+	}
+	return gone, rest, nil
+}
+
+// allow reads the account again and asks for a fresh proof, at least as strong
+// as the strongest thing enrolled (security case 45).
+func (s *Service) allow(ctx context.Context, w Who) (directory.User, error) {
+	u, err := s.Directory.Read(ctx, w.Principal.User)
+	if errors.Is(err, directory.ErrNotFound) || err == nil && s.Policy.Eligible(u) != "" {
+		return u, ErrEnded
+	}
+	if err != nil {
+		return u, err
+	}
+	have, err := s.Store.Methods(ctx, u.ID)
+	if err != nil {
+		return u, err
+	}
+	strong := len(have) > 0
+	if !w.Principal.Fresh(s.Now(), s.Fresh) || strong && !w.Principal.Strong() {
+		return u, &StepUp{Strong: strong}
+	}
+	return u, nil
+}
+
+func (s *Service) subject(w Who, u directory.User) verify.Subject {
+	return verify.Subject{ID: u.ID, User: &u, Case: "enrol:" + w.Session, Purpose: "enrol", Lang: w.Lang}
+}
+
+func (s *Service) event(w Who, u directory.User, kind string, factor verify.Kind) audit.Event {
+	return audit.Event{At: s.Now(), Kind: kind, Subject: u.ID, SubjectName: u.Login, Actor: u.ID, ActorName: u.Login,
+		Door: string(w.Principal.Door), Address: w.Address, Factor: string(factor), Outcome: audit.OK}
+}
+
+// record adds the audit event and the notice to every address.
+func (s *Service) record(c *Change, w Who, u directory.User, what string, kind verify.Kind, name string) {
+	c.Events = append(c.Events, s.event(w, u, what, kind))
+	if len(u.Mail) == 0 {
+		return
+	}
+	template := strings.ReplaceAll(what, ".", "_")
+	if kind == verify.RecoveryCode && what == "factor.added" {
+		template = "recovery_codes_replaced"
+	}
+	lang := u.Language
+	if lang == "" {
+		lang = w.Lang
+	}
+	c.Messages = append(c.Messages, notify.Message{Channel: notify.Mail, To: u.Mail, Who: u, Template: template, Lang: lang, Args: map[string]string{
+		"login": u.Login, "kind": string(kind), "name": name, "at": s.Now().UTC().Format(time.RFC3339), "address": w.Address, "door": string(w.Principal.Door)}})
+}
+
+func (s *Service) id() (string, error) {
+	b := make([]byte, 16)
+	_, err := io.ReadFull(s.Rand, b)
+	return hex.EncodeToString(b), err
+}
+
+func cleanName(name string, mayBeEmpty bool) (string, error) {
+	name = strings.TrimSpace(name)
+	if name == "" && mayBeEmpty {
+		return "", nil
+	}
+	if name == "" || utf8.RuneCountInString(name) > maxName || strings.ContainsFunc(name, func(r rune) bool { return !unicode.IsPrint(r) }) {
+		return "", ErrBadName
+	}
+	return name, nil
+}

@@ -1,0 +1,120 @@
+// Package policy turns door, group and purpose into a Plan: which proofs are
+// enough. A Plan is written into the case when it starts, so that nothing a
+// browser sends can change it.
+package policy
+
+import (
+	"slices"
+	"time"
+
+	"postern/verify"
+)
+
+// Purpose is what a case is for.
+type Purpose string
+
+const (
+	Reset  Purpose = "reset"
+	Unlock Purpose = "unlock"
+	Change Purpose = "change"
+	SignIn Purpose = "signin"
+	StepUp Purpose = "stepup" // a fresh proof by somebody signed in
+)
+
+// Plan says which proofs are enough for one case.
+type Plan struct {
+	Name    string        // which rule of the file gave it, for the audit log
+	Allowed []verify.Kind // in the order the page offers them
+	First   verify.Kind   // must be the first proof (the password, to sign in or change); empty: any
+	Alone   []verify.Kind // one of these is enough by itself
+	Gates   int           // otherwise: proofs of so many different classes
+	// Anchor: at least one proof must be of one of these classes; empty: none
+	// needed. An approval (contact) never stands without another class.
+	Anchor []verify.Class
+	Life   time.Duration // of the whole case
+	Tries  int           // wrong answers before the case ends
+	// Person limits that go with the purpose, e.g. unlocks a day.
+	PerDay int
+}
+
+// Enough reports whether proofs of these kinds, in the order they were given,
+// satisfy the plan. One class opens one gate, however often it is proved
+// (NIST SP 800-63B-4 section 4.2.2.2).
+func (p Plan) Enough(proofs []verify.Kind) bool {
+	anchored := len(p.Anchor) == 0
+	var classes []verify.Class
+	for _, k := range proofs {
+		c := k.Class()
+		if c == "" || !slices.Contains(p.Allowed, k) {
+			continue
+		}
+		if p.alone(k) {
+			return true
+		}
+		if !slices.Contains(classes, c) {
+			classes = append(classes, c)
+		}
+		anchored = anchored || slices.Contains(p.Anchor, c)
+	}
+	if p.First != "" && (len(proofs) == 0 || proofs[0] != p.First) {
+		return false
+	}
+	if len(classes) == 1 && classes[0] == verify.Contact {
+		return false
+	}
+	return p.Gates > 0 && len(classes) >= p.Gates && anchored
+}
+
+// alone: an approval never is, whatever a plan says.
+func (p Plan) alone(k verify.Kind) bool {
+	return slices.Contains(p.Alone, k) && k.Class() != verify.Contact
+}
+
+// Offer says whether kind may be proved next, given what is proved already, and
+// the reason code when not: "", "not_allowed", "same_class", "needs_other_first",
+// "needs_stronger".
+func (p Plan) Offer(k verify.Kind, proofs []verify.Kind) string {
+	if k.Class() == "" || !slices.Contains(p.Allowed, k) {
+		return "not_allowed"
+	}
+	if slices.Contains(proofs, k) {
+		return "same_class"
+	}
+	// A passkey is enough even after a proof of its own class.
+	if p.alone(k) {
+		return ""
+	}
+	var classes []verify.Class
+	for _, have := range proofs {
+		if c := have.Class(); c == k.Class() {
+			return "same_class"
+		} else if !slices.Contains(classes, c) {
+			classes = append(classes, c)
+		}
+	}
+	if len(proofs) == 0 && (k.Class() == verify.Contact || p.First != "" && k != p.First) {
+		return "needs_other_first"
+	}
+	// The last gate must still be able to bring the anchor.
+	anchor := func(c verify.Class) bool { return slices.Contains(p.Anchor, c) }
+	if len(p.Anchor) > 0 && p.Gates-len(classes) == 1 && !anchor(k.Class()) && !slices.ContainsFunc(classes, anchor) {
+		return "needs_stronger"
+	}
+	return ""
+}
+
+// Reachable reports whether somebody who can prove these kinds, and no others,
+// can satisfy the plan by taking only what Offer allows.
+func (p Plan) Reachable(have []verify.Kind) bool { return p.reachable(have, nil) }
+
+func (p Plan) reachable(have, proofs []verify.Kind) bool {
+	if p.Enough(proofs) {
+		return true
+	}
+	for _, k := range have {
+		if p.Offer(k, proofs) == "" && p.reachable(have, append(slices.Clip(proofs), k)) {
+			return true
+		}
+	}
+	return false
+}

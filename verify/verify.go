@@ -1,0 +1,182 @@
+// Package verify says what a proof is. A Factor asks for one and checks it; an
+// Enroller also binds a new credential to a person; a Vault keeps credentials.
+// Each factor is a package below this one.
+//
+// It never decides which proofs are enough (portal/policy) nor counts wrong
+// answers (portal/flow).
+package verify
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"postern/directory"
+)
+
+// Kind names a factor on the wire, in policies and in the audit log.
+type Kind string
+
+const (
+	Passkey      Kind = "passkey"
+	TOTP         Kind = "totp"
+	YubiKey      Kind = "yubikey"
+	Email        Kind = "email"
+	SMS          Kind = "sms"
+	RecoveryCode Kind = "recovery_code"
+	Approval     Kind = "approval"
+	Password     Kind = "password"
+)
+
+// Class groups factors that are the same sort of proof. One class may open one
+// gate only (NIST SP 800-63B-4 section 4.2.2.2): mail and SMS never count twice.
+type Class string
+
+const (
+	Possession Class = "possession" // bound to a thing: passkey, YubiKey, TOTP
+	Issued     Class = "issued"     // sent to an address: e-mail code, SMS code
+	Saved      Class = "saved"      // recovery codes
+	Contact    Class = "contact"    // another person's signed yes; never enough alone
+	Knowledge  Class = "knowledge"  // the current password
+)
+
+// Class of a kind; empty for a kind nobody knows.
+func (k Kind) Class() Class {
+	switch k {
+	case Passkey, TOTP, YubiKey:
+		return Possession
+	case Email, SMS:
+		return Issued
+	case RecoveryCode:
+		return Saved
+	case Approval:
+		return Contact
+	case Password:
+		return Knowledge
+	}
+	return ""
+}
+
+// PhishingResistant is a property of passkeys only.
+func (k Kind) PhishingResistant() bool { return k == Passkey }
+
+// Guessable says whether wrong answers must count against the account: an
+// attacker can guess a code or a password, but not a signature.
+func (k Kind) Guessable() bool { return k != Passkey && k != YubiKey && k != Approval }
+
+// Subject is whom a proof is about.
+type Subject struct {
+	ID directory.ID
+	// User is nil for a decoy (and for a passkey sign-in before anybody is
+	// known): the factor does the same work and fails alike.
+	User    *directory.User
+	Case    string // a code is bound to one case and works in no other
+	Purpose string
+	Lang    string
+}
+
+// Challenge is one open question.
+type Challenge struct {
+	Kind Kind
+	// State is what the server must remember to check the answer. It stays in
+	// the case's row, sealed, and is never shown.
+	State []byte
+	// Public is what the page shows as it is: WebAuthn options as JSON, an otpauth URI.
+	Public  []byte `json:",omitempty"`
+	Expires time.Time
+	// Deliver is what must be sent for the person to be able to answer; the
+	// core sends it in the same transaction and does not keep it with the case.
+	Deliver *Delivery `json:"-"`
+}
+
+// Delivery is one code on its way to an address that is read from the
+// directory again when it is sent.
+type Delivery struct {
+	Channel  string            // "mail" or "sms"
+	Template string            // message template, e.g. "code"
+	Args     map[string]string // may hold the code: sealed at rest, never logged
+}
+
+// Evidence is what a right answer showed.
+type Evidence struct {
+	Credential string    // id of the credential used; empty where there is none
+	Since      time.Time // when that credential was enrolled; zero where there is none
+}
+
+// Factor is one way to prove who one is. Both methods are safe for concurrent use.
+type Factor interface {
+	Kind() Kind
+	// Begin opens a challenge. It sends nothing. A person who lacks the
+	// credential gets a challenge nobody can answer, never an error.
+	Begin(ctx context.Context, s Subject) (Challenge, error)
+	// Check returns nil for a right answer, once. Wrong, expired and replayed
+	// answers are the errors below; anything else means that it could not be
+	// checked, which is a no.
+	Check(ctx context.Context, s Subject, c Challenge, answer []byte) (Evidence, error)
+}
+
+// Discoverer is a factor whose answer says by itself who is asking (a
+// discoverable passkey), for signing in without typing a name. It proves
+// nothing: the core reads that account and calls Check afterwards.
+type Discoverer interface {
+	Discover(ctx context.Context, c Challenge, answer []byte) (directory.ID, error)
+}
+
+// Enroller is a factor a person can add by themselves.
+type Enroller interface {
+	Factor
+	// Offer makes what the person needs to set the factor up (Challenge.Public)
+	// and what the server must remember meanwhile (Challenge.State, sealed).
+	Offer(ctx context.Context, s Subject) (Challenge, error)
+	// Enrol checks that the set-up works and returns what to keep. It stores
+	// nothing: the caller stores it together with the audit event.
+	Enrol(ctx context.Context, s Subject, offer Challenge, answer []byte) (Enrolment, error)
+}
+
+// Enrolment is what a finished set-up leaves behind.
+type Enrolment struct {
+	Add []Credential
+	// ReplaceAll: credentials of this kind that existed before go away in the
+	// same transaction (recovery codes are replaced as a set).
+	ReplaceAll bool
+}
+
+// Credential is one enrolled thing.
+type Credential struct {
+	ID      string // random, never derived from a secret
+	Owner   directory.ID
+	Kind    Kind
+	Name    string // the person's own name for it
+	Handle  []byte // unique within a kind: WebAuthn credential id, hash of a recovery code; may be nil
+	Public  []byte // not secret: public key record as JSON
+	Secret  []byte // sealed at rest, bound to owner, kind and id
+	Counter int64  // last TOTP step, WebAuthn signature count
+	Created time.Time
+	Used    time.Time // zero: never
+}
+
+// Vault is what factors need of the store.
+type Vault interface {
+	// Credentials of one person and kind, oldest first.
+	Credentials(ctx context.Context, owner directory.ID, kind Kind) ([]Credential, error)
+	// ByHandle finds one credential; ErrNoCredential when there is none.
+	ByHandle(ctx context.Context, kind Kind, handle []byte) (Credential, error)
+	// Spend moves the counter forward and notes the use, in one statement:
+	// ErrReplayed unless counter is above the stored one (RFC 6238 section 5.2;
+	// WebAuthn L3 section 7.2 step 22, where 0 and 0 means "keeps no count").
+	Spend(ctx context.Context, c Credential, counter int64) error
+	// Burn removes a single-use credential in one statement; ErrWrong when it
+	// is not there (any more).
+	Burn(ctx context.Context, owner directory.ID, kind Kind, handle []byte) (Credential, error)
+}
+
+// What can be wrong with an answer.
+var (
+	ErrWrong        = errors.New("verify: wrong answer")
+	ErrExpired      = errors.New("verify: too late")
+	ErrReplayed     = errors.New("verify: used before")
+	ErrPending      = errors.New("verify: no answer yet")
+	ErrNoCredential = errors.New("verify: nothing enrolled")
+	ErrDuplicate    = errors.New("verify: enrolled already")
+	ErrTooMany      = errors.New("verify: too many of this kind")
+)
