@@ -1,0 +1,179 @@
+// Package flow is the core: a Case is one person's attempt to prove who they
+// are for one purpose, kept as one stored row. The pure function Next says
+// what comes next; every page, door and device only asks it.
+//
+// It knows no HTTP, no SQL and no LDAP. Every decision about security is taken
+// here, once, at the moment of the act.
+package flow
+
+import (
+	"slices"
+	"time"
+
+	"postern/directory"
+	"postern/portal/access"
+	"postern/portal/policy"
+	"postern/verify"
+)
+
+// Case is one attempt. Only Service changes it, under the store's row lock.
+type Case struct {
+	ID      string // 128 random bits, for rows and logs; knowing it gives nothing
+	Version int64  // raised by the store at every update
+	Purpose policy.Purpose
+	Door    access.Door
+	Address string // client address at the start
+	Lang    string
+	// By is who asked when it is not the person themselves, and for a step-up
+	// who is signed in; the zero Principal for strangers.
+	By access.Principal
+
+	// Key is what counters and rows are keyed on: the person's directory.ID, or
+	// "decoy:" and a keyed hash of what was typed.
+	Key directory.ID
+	// Person is nil for a decoy, which walks the same pages and opens no gate,
+	// and for a sign-in before anybody is known.
+	Person *directory.User
+	Login  string // as typed, to show it again; never used to find anybody
+
+	Plan   policy.Plan
+	Proofs []Proof
+	Open   *verify.Challenge
+	// Turn rises with every challenge opened and every right answer. An answer
+	// counts only in the turn it was given in, so that "use something else" in
+	// another tab, or a second right answer, cannot open a gate twice or the
+	// wrong one (Keycloak CVE-2026-18963).
+	Turn   int64
+	Misses int // answers taken and not (yet) found right; rises before the check
+	// Held is the current password, sealed under a key that only this browser
+	// has, for the true change at the end. Gone with the case.
+	Held []byte
+
+	Outcome Outcome
+	Closed  Reason // why it ended without an outcome; empty while it runs
+	Created time.Time
+	Expires time.Time
+}
+
+// Proof is one gate opened.
+type Proof struct {
+	Kind     verify.Kind
+	At       time.Time
+	Evidence verify.Evidence
+}
+
+// Status of the one directory write a case may do.
+type Status string
+
+const (
+	Pending  Status = ""         // nothing was tried
+	InFlight Status = "applying" // the intent is written; the answer is not known
+	Applied  Status = "done"
+	Declined Status = "refused" // the directory or the rules said no, for good
+	Lost     Status = "unknown" // sent, no answer, and the account does not tell
+)
+
+// Outcome is what came of a case.
+type Outcome struct {
+	Status Status
+	Intent time.Time // when it was about to be written
+	At     time.Time // when it was known
+	Reason Reason
+	// Before is the account's PasswordSet at the intent, to tell afterwards
+	// whether the write happened.
+	Before   time.Time
+	Unlocked bool // a lock was ended on the way
+	// StillLocked: the password is set and the lock could not be ended.
+	StillLocked bool
+	// Unconfirmed: no answer came, but the account shows that it happened.
+	Unconfirmed bool
+	// ChangeAgain: the directory will ask for another change at sign-in.
+	ChangeAgain bool
+	Receipt     string // short code a person can quote
+	Saves       int    // passwords the directory refused in this case
+}
+
+// Reason is a code for the audit log and for choosing a sentence; never shown as it is.
+type Reason string
+
+const (
+	ReasonTries        Reason = "too_many_tries"
+	ReasonCancelled    Reason = "cancelled"
+	ReasonSuperseded   Reason = "superseded" // another case of this account succeeded
+	ReasonChanged      Reason = "account_changed"
+	ReasonNotEligible  Reason = "not_eligible"
+	ReasonDenied       Reason = "directory_denied"
+	ReasonUnsupported  Reason = "unsupported"
+	ReasonUnknown      Reason = "outcome_unknown"
+	ReasonNotApplied   Reason = "not_applied"
+	ReasonRefusedSaves Reason = "too_many_refused_passwords"
+)
+
+// Step is what comes next. The values are the data-step of the page.
+type Step string
+
+const (
+	StepChoose      Step = "choose"
+	StepAnswer      Step = "answer"
+	StepWait        Step = "wait"
+	StepNewPassword Step = "new-password"
+	StepApplying    Step = "applying"
+	StepDone        Step = "done"
+	StepRefused     Step = "refused"
+	StepExpired     Step = "expired"
+)
+
+// Next says what comes next, from the row and the clock alone.
+func (c *Case) Next(now time.Time) Step {
+	switch c.Outcome.Status {
+	case Applied:
+		return StepDone
+	case Declined, Lost:
+		return StepRefused
+	case InFlight:
+		return StepApplying
+	}
+	if c.Closed != "" {
+		return StepRefused
+	}
+	if !now.Before(c.Expires) {
+		return StepExpired
+	}
+	if c.Proven() {
+		switch c.Purpose {
+		case policy.Reset, policy.Change:
+			return StepNewPassword
+		}
+		// Unlock and sign-in are settled in the transaction that records the
+		// last proof; a row that says otherwise is not to be trusted.
+		return StepRefused
+	}
+	if c.Open != nil && now.Before(c.Open.Expires) {
+		if c.Open.Kind == verify.Approval {
+			return StepWait
+		}
+		return StepAnswer
+	}
+	return StepChoose
+}
+
+// Proven reports whether the proofs in the row satisfy the plan in the row. A
+// decoy never does.
+func (c *Case) Proven() bool { return c.Person != nil && c.Plan.Enough(c.Kinds()) }
+
+// Kinds of the proofs so far, in order.
+func (c *Case) Kinds() []verify.Kind {
+	kinds := make([]verify.Kind, len(c.Proofs))
+	for i, p := range c.Proofs {
+		kinds[i] = p.Kind
+	}
+	return kinds
+}
+
+// TriesLeft is how many wrong answers the case still bears.
+func (c *Case) TriesLeft() int { return max(0, c.Plan.Tries-c.Misses) }
+
+// Live reports whether the case can still go on.
+func (c *Case) Live(now time.Time) bool {
+	return !slices.Contains([]Step{StepDone, StepRefused, StepExpired}, c.Next(now))
+}

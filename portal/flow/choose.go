@@ -1,0 +1,101 @@
+package flow
+
+import (
+	"context"
+
+	"postern/portal/limit"
+	"postern/portal/notify"
+	"postern/verify"
+)
+
+// Choose opens a challenge of the chosen factor, in place of one that is open.
+// Choosing a sent code again sends a new one and keeps the count of misses.
+func (s *Service) Choose(ctx context.Context, id string, k verify.Kind) (*Case, error) {
+	c, err := s.Store.Case(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	if err := s.choosable(c, k); err != nil {
+		return c, err
+	}
+	ch, err := s.factors[k].Begin(ctx, s.subject(c))
+	if err != nil {
+		return c, err
+	}
+	if ch.Deliver != nil {
+		if err := s.takeDelivery(ctx, c, ch.Deliver.Channel); err != nil {
+			return c, err
+		}
+	}
+	turn := c.Turn
+	return s.Store.Update(ctx, id, func(_ context.Context, c *Case) (Effects, error) {
+		if c.Turn != turn {
+			return Effects{}, ErrConflict
+		}
+		if err := s.choosable(c, k); err != nil {
+			return Effects{}, err
+		}
+		c.Open = &ch
+		c.Turn++
+		e := Effects{Events: events(s.event(c, "factor.chosen", ok, withFactor(k)))}
+		if ch.Deliver != nil {
+			e.Messages = []notify.Message{s.delivery(c, ch)}
+		}
+		return e, nil
+	})
+}
+
+func (s *Service) choosable(c *Case, k verify.Kind) error {
+	switch c.Next(s.Now()) {
+	case StepChoose, StepAnswer, StepWait:
+	default:
+		return ErrConflict
+	}
+	if s.factors[k] == nil || c.Plan.Offer(k, c.Kinds()) != "" {
+		return ErrNotOffered
+	}
+	return nil
+}
+
+// takeDelivery takes every limit a sent code costs, for decoys too.
+func (s *Service) takeDelivery(ctx context.Context, c *Case, channel string) error {
+	for _, l := range []struct {
+		name limit.Name
+		key  string
+	}{
+		{limit.Send, string(c.Key)},
+		{limit.SendDay, string(c.Key)},
+		{limit.Destination, channel + "\x00" + s.destination(c, channel)},
+		{limit.SendGlobal, channel},
+	} {
+		if err := s.take(ctx, l.name, l.key); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// destination is where a code would go now, for its limit; the address it is
+// really sent to is read again by the job.
+func (s *Service) destination(c *Case, channel string) string {
+	if c.Person != nil {
+		if channel == string(notify.SMS) && len(c.Person.Phone) > 0 {
+			return c.Person.Phone[0]
+		}
+		if channel == string(notify.Mail) && len(c.Person.Mail) > 0 {
+			return c.Person.Mail[0]
+		}
+	}
+	return string(c.Key)
+}
+
+// delivery is the message that carries a code. A decoy's is addressed to
+// nobody: it is stored and dropped, so that choosing costs the same.
+func (s *Service) delivery(c *Case, ch verify.Challenge) notify.Message {
+	m := notify.Message{Channel: notify.Channel(ch.Deliver.Channel), Template: ch.Deliver.Template, Lang: c.Lang,
+		Args: ch.Deliver.Args, NotAfter: ch.Expires, Case: c.ID}
+	if c.Person != nil {
+		m.Who = *c.Person
+	}
+	return m
+}

@@ -1,0 +1,119 @@
+package flow
+
+import (
+	"strings"
+	"time"
+
+	"postern/portal/audit"
+	"postern/portal/notify"
+	"postern/portal/policy"
+)
+
+const (
+	ok      = audit.OK
+	failed  = audit.Failed
+	refused = audit.Refused
+	intent  = audit.Intent
+)
+
+func events(e ...audit.Event) []audit.Event { return e }
+
+// event describes something about c. The person acts for themselves unless the
+// case was started by somebody else.
+func (s *Service) event(c *Case, kind string, o audit.Outcome, more ...func(*audit.Event)) audit.Event {
+	e := audit.Event{At: s.Now(), Kind: kind, Case: c.ID, Subject: c.Key, SubjectName: cut(c.Login), Actor: c.Key, ActorName: cut(c.Login),
+		Door: string(c.Door), Address: c.Address, Purpose: string(c.Purpose), Outcome: o}
+	if c.Person != nil {
+		e.SubjectName, e.ActorName = c.Person.Login, c.Person.Login
+	}
+	if c.By.ID != "" {
+		e.Actor, e.ActorName = c.By.ID, c.By.User.Login
+	}
+	for _, m := range more {
+		m(&e)
+	}
+	return e
+}
+
+func withFactor[K ~string](k K) func(*audit.Event) {
+	return func(e *audit.Event) { e.Factor = string(k) }
+}
+
+func withReason(r string) func(*audit.Event) { return func(e *audit.Event) { e.Reason = r } }
+
+func withDetail(k, v string) func(*audit.Event) {
+	return func(e *audit.Event) {
+		if v == "" {
+			return
+		}
+		if e.Detail == nil {
+			e.Detail = map[string]string{}
+		}
+		e.Detail[k] = v
+	}
+}
+
+func cut(s string) string {
+	const most = 128
+	if len(s) > most {
+		s = s[:most]
+	}
+	return strings.ToValidUTF8(s, "\uFFFD")
+}
+
+func (s *Service) startEvent(c *Case, reason string) audit.Event {
+	o := ok
+	if reason != "" {
+		o = refused
+	}
+	return s.event(c, "case.started", o, withReason(reason), withDetail("plan", c.Plan.Name))
+}
+
+func verb(p policy.Purpose) string {
+	switch p {
+	case policy.Change:
+		return "password.changed"
+	case policy.Unlock:
+		return "account.unlocked"
+	}
+	return "password.reset"
+}
+
+func outcomeOf(st Status) audit.Outcome {
+	if st == Lost {
+		return audit.Unknown
+	}
+	return audit.Refused
+}
+
+// applied is everything that goes with a success: the event, a notice to every
+// address, and the end of all other cases and sessions of the account. Nobody
+// is signed in by it.
+func (s *Service) applied(c *Case) Effects {
+	e := Effects{Events: events(s.event(c, verb(c.Purpose), ok, withDetail("receipt", c.Outcome.Receipt))), EndCases: c.Key, EndSessions: c.Key}
+	if c.Outcome.Unlocked && c.Purpose != policy.Unlock {
+		e.Events = append(e.Events, s.event(c, "account.unlocked", ok))
+	}
+	template := "password_changed"
+	if c.Purpose == policy.Unlock {
+		template = "account_unlocked"
+	}
+	kinds := make([]string, len(c.Proofs))
+	for i, p := range c.Proofs {
+		kinds[i] = string(p.Kind)
+	}
+	if len(c.Person.Mail) > 0 {
+		e.Messages = append(e.Messages, notify.Message{Channel: notify.Mail, To: c.Person.Mail, Who: *c.Person, Template: template, Lang: s.language(c), Case: c.ID, Args: map[string]string{
+			"login": c.Person.Login, "purpose": string(c.Purpose), "at": c.Outcome.At.UTC().Format(time.RFC3339), "address": c.Address,
+			"door": string(c.Door), "proofs": strings.Join(kinds, ","), "receipt": c.Outcome.Receipt}})
+	}
+	return e
+}
+
+// language of a notice: the person's own from the directory, else what they used here.
+func (s *Service) language(c *Case) string {
+	if c.Person.Language != "" {
+		return c.Person.Language
+	}
+	return c.Lang
+}

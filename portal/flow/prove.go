@@ -1,0 +1,305 @@
+package flow
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"postern/directory"
+	"postern/portal/limit"
+	"postern/portal/policy"
+	"postern/verify"
+)
+
+// Prove checks an answer to the open challenge. hold is the browser's own key,
+// needed when the answer is the current password that a change uses later.
+//
+// The counters rise in one transaction, the answer is checked after it (it may
+// ask the directory, which must never happen under the row lock), and what
+// came of it is recorded in a second, which only counts in the same turn. So
+// of any number of answers at once no more are looked at than the limits
+// allow, and a crash in between costs a try, never gives one (security case 9).
+func (s *Service) Prove(ctx context.Context, id string, answer, hold []byte) (*Case, error) {
+	taken, err := s.takeAnswer(ctx, id)
+	if err != nil {
+		return taken, err
+	}
+	ch := *taken.Open
+	sub, found, err := s.discover(ctx, taken, ch, answer)
+	if err == nil {
+		var ev verify.Evidence
+		if ev, err = s.factors[ch.Kind].Check(ctx, sub, ch, answer); err == nil {
+			if err = s.recheckSignIn(ctx, taken, sub); err == nil {
+				return s.right(ctx, taken, ch.Kind, ev, found, answer, hold)
+			}
+		}
+	}
+	return s.wrong(ctx, taken, ch.Kind, err)
+}
+
+// takeAnswer raises every counter. The case it returns still holds the
+// challenge, though the row of an unguessable factor no longer does: a WebAuthn
+// challenge is answered once, right or wrong (security case 76).
+func (s *Service) takeAnswer(ctx context.Context, id string) (*Case, error) {
+	before, err := s.Store.Case(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	if before.Open == nil || before.Next(s.Now()) != StepAnswer {
+		return before, ErrConflict
+	}
+	kind := before.Open.Kind
+	who := string(before.Key)
+	if who == "" {
+		who = "case:" + before.ID // nobody is known yet: never one bucket for all
+	}
+	if err := s.take(ctx, limit.Answer, who+"\x00"+string(kind)); err != nil {
+		return before, err
+	}
+	rule, err := s.strikeRule(ctx, before, kind)
+	if err != nil {
+		return before, err
+	}
+	var open verify.Challenge
+	now := s.Now()
+	c, err := s.Store.Update(ctx, id, func(ctx context.Context, c *Case) (Effects, error) {
+		if c.Next(now) != StepAnswer || c.Turn != before.Turn {
+			return Effects{}, ErrConflict
+		}
+		if c.Misses >= c.Plan.Tries {
+			c.Closed, c.Open = ReasonTries, nil
+			return Effects{Events: events(s.event(c, "case.closed", refused, withReason(string(ReasonTries))))}, nil
+		}
+		if kind.Guessable() {
+			var wait time.Duration
+			allowed := false
+			if err := s.Counters.Strike(ctx, c.Key, kind, func(st Strikes) (next Strikes) {
+				next, wait, allowed = rule.Add(st, now)
+				return next
+			}); err != nil {
+				return Effects{}, err
+			}
+			if !allowed {
+				return Effects{}, &Limited{Retry: wait}
+			}
+		}
+		c.Misses++
+		open = *c.Open
+		if !kind.Guessable() {
+			c.Open = nil
+		}
+		return Effects{}, nil
+	})
+	if err != nil {
+		return before, err
+	}
+	if c.Closed != "" {
+		return c, ErrConflict
+	}
+	taken := *c
+	taken.Open = &open
+	return &taken, nil
+}
+
+// strikeRule is the durable limit for one account and factor. Wrong current
+// passwords stop at least two below the directory's own lockout, so that the
+// portal cannot be used to lock anybody out (security case 18); a decoy gets
+// the limit of the domain.
+func (s *Service) strikeRule(ctx context.Context, c *Case, kind verify.Kind) (StrikeRule, error) {
+	rule := s.Strikes
+	if kind != verify.Password {
+		return rule, nil
+	}
+	var who directory.User
+	if c.Person != nil {
+		who = *c.Person
+	}
+	rules, err := s.Directory.Rules(ctx, who)
+	if err != nil {
+		return rule, err
+	}
+	if rules.LockoutThreshold > 0 {
+		rule.PerWindow = min(rule.PerWindow, rules.LockoutThreshold-2)
+		rule.Window = max(rule.Window, rules.LockoutWindow)
+	}
+	return rule, nil
+}
+
+// discover finds out who answers a passkey challenge that was opened for
+// nobody in particular. found is nil when the case has its subject already.
+func (s *Service) discover(ctx context.Context, c *Case, ch verify.Challenge, answer []byte) (verify.Subject, *directory.User, error) {
+	if c.Key != "" {
+		return s.subject(c), nil, nil
+	}
+	d, can := s.factors[ch.Kind].(verify.Discoverer)
+	if !can {
+		return verify.Subject{}, nil, ErrNotOffered
+	}
+	id, err := d.Discover(ctx, ch, answer)
+	if err != nil {
+		return verify.Subject{}, nil, err
+	}
+	u, err := s.Directory.Read(ctx, directory.User{ID: id})
+	if errors.Is(err, directory.ErrNotFound) || err == nil && s.Policy.Eligible(u) != "" {
+		return verify.Subject{}, nil, verify.ErrWrong
+	}
+	if err != nil {
+		return verify.Subject{}, nil, err
+	}
+	sub := verify.Subject{ID: u.ID, User: &u, Case: c.ID, Purpose: string(c.Purpose), Lang: c.Lang}
+	return sub, &u, nil
+}
+
+// recheckSignIn reads the account once more before it gets a session, unless
+// it was read just now: it may have been disabled since the case began.
+func (s *Service) recheckSignIn(ctx context.Context, c *Case, sub verify.Subject) error {
+	if c.Purpose != policy.SignIn && c.Purpose != policy.StepUp || sub.User == nil || s.Now().Sub(c.Created) < stale {
+		return nil
+	}
+	u, err := s.Directory.Read(ctx, *sub.User)
+	if errors.Is(err, directory.ErrNotFound) || err == nil && s.Policy.Eligible(u) != "" {
+		return verify.ErrWrong
+	}
+	return err
+}
+
+// right records a proof, and what follows from it, in one transaction.
+func (s *Service) right(ctx context.Context, taken *Case, kind verify.Kind, ev verify.Evidence, found *directory.User, answer, hold []byte) (*Case, error) {
+	now := s.Now()
+	c, err := s.Store.Update(ctx, taken.ID, func(ctx context.Context, c *Case) (Effects, error) {
+		if c.Turn != taken.Turn || !c.Live(now) || c.Proven() {
+			return Effects{}, ErrConflict
+		}
+		if found != nil {
+			c.Key, c.Person = found.ID, found
+		}
+		c.Misses = max(0, c.Misses-1)
+		c.Turn++
+		c.Open = nil
+		c.Proofs = append(c.Proofs, Proof{Kind: kind, At: now, Evidence: ev})
+		if kind.Guessable() {
+			if err := s.Counters.Strike(ctx, c.Key, kind, Strikes.Clear); err != nil {
+				return Effects{}, err
+			}
+		}
+		if kind == verify.Password && c.Purpose == policy.Change {
+			held, err := s.seal(c, hold, answer)
+			if err != nil {
+				return Effects{}, err
+			}
+			c.Held = held
+		}
+		e := Effects{Events: events(s.event(c, "proof.ok", ok, withFactor(kind)))}
+		if c.Proven() {
+			s.settleProven(c, now, &e)
+		}
+		return e, nil
+	})
+	if err != nil {
+		return taken, err
+	}
+	if c.Purpose == policy.Unlock && c.Outcome.Status == InFlight {
+		return s.unlock(ctx, c)
+	}
+	return c, nil
+}
+
+// settleProven does what the last proof itself decides. A reset or change
+// waits for its password.
+func (s *Service) settleProven(c *Case, now time.Time, e *Effects) {
+	switch c.Purpose {
+	case policy.SignIn, policy.StepUp:
+		c.Outcome = Outcome{Status: Applied, At: now}
+		e.Events = append(e.Events, s.event(c, "signin", ok))
+	case policy.Unlock:
+		c.Outcome = Outcome{Status: InFlight, Intent: now, Before: c.Person.State.PasswordSet, Receipt: s.receipt()}
+		e.Events = append(e.Events, s.event(c, "unlock.intent", intent))
+	}
+}
+
+// wrong records an answer that did not open the gate. A fault of ours or of a
+// server is not a wrong answer, but it keeps its strike: it fails closed.
+func (s *Service) wrong(ctx context.Context, taken *Case, kind verify.Kind, cause error) (*Case, error) {
+	code := wrongCode(kind, cause)
+	now := s.Now()
+	c, err := s.Store.Update(ctx, taken.ID, func(_ context.Context, c *Case) (Effects, error) {
+		if c.Turn != taken.Turn || !c.Live(now) {
+			return Effects{}, ErrConflict
+		}
+		reason := auditReason(cause)
+		if code == "" {
+			// The person did nothing wrong: give the miss of this case back.
+			c.Misses = max(0, c.Misses-1)
+			return Effects{Events: events(s.event(c, "proof.error", failed, withFactor(kind), withReason(reason)))}, nil
+		}
+		e := Effects{Events: events(s.event(c, "proof.failed", failed, withFactor(kind), withReason(reason)))}
+		if c.Misses >= c.Plan.Tries {
+			c.Closed, c.Open = ReasonTries, nil
+			e.Events = append(e.Events, s.event(c, "case.closed", refused, withReason(string(ReasonTries))))
+		}
+		return e, nil
+	})
+	if err != nil {
+		return taken, err
+	}
+	if code == "" {
+		return c, cause
+	}
+	// The answer is no already; what this finds out stops the next start.
+	if err := s.Limits.Failed(ctx, addressKey(c.Address), string(c.Key)); err != nil {
+		s.Log.WarnContext(ctx, "failures of an address", "address", c.Address, "cause", err.Error())
+	}
+	return c, &Wrong{Code: code, Left: c.TriesLeft()}
+}
+
+// wrongCode is empty when the answer could not be checked at all.
+func wrongCode(kind verify.Kind, err error) string {
+	switch {
+	case errors.Is(err, verify.ErrExpired):
+		return "expired_code"
+	case errors.Is(err, verify.ErrReplayed):
+		return "replayed_code"
+	case errors.Is(err, verify.ErrWrong), errors.Is(err, verify.ErrNoCredential), errors.Is(err, directory.ErrWrongPassword):
+	default:
+		return ""
+	}
+	switch kind {
+	case verify.Password:
+		return "wrong_password"
+	case verify.Passkey:
+		return "wrong_passkey"
+	}
+	return "wrong_code"
+}
+
+func auditReason(err error) string {
+	var denied *directory.BindDenied
+	switch {
+	case errors.As(err, &denied):
+		return denied.Reason
+	case errors.Is(err, verify.ErrExpired):
+		return "expired"
+	case errors.Is(err, verify.ErrReplayed):
+		return "replayed"
+	case errors.Is(err, verify.ErrNoCredential):
+		return "not_enrolled"
+	case errors.Is(err, verify.ErrWrong), errors.Is(err, directory.ErrWrongPassword):
+		return "wrong"
+	case errors.Is(err, directory.ErrUnavailable):
+		return "directory_unavailable"
+	}
+	return "fault"
+}
+
+// Cancel ends a case that its owner no longer wants.
+func (s *Service) Cancel(ctx context.Context, id string) error {
+	now := s.Now()
+	_, err := s.Store.Update(ctx, id, func(_ context.Context, c *Case) (Effects, error) {
+		if !c.Live(now) || c.Outcome.Status == InFlight {
+			return Effects{}, ErrConflict
+		}
+		c.Closed, c.Open, c.Held = ReasonCancelled, nil, nil
+		return Effects{Events: events(s.event(c, "case.closed", ok, withReason(string(ReasonCancelled))))}, nil
+	})
+	return err
+}

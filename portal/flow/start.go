@@ -1,0 +1,160 @@
+package flow
+
+import (
+	"context"
+	"errors"
+
+	"postern/directory"
+	"postern/portal/access"
+	"postern/portal/limit"
+	"postern/portal/policy"
+	"postern/verify"
+)
+
+// StartRequest is what a door knows when somebody starts.
+type StartRequest struct {
+	Purpose policy.Purpose
+	Door    access.Door
+	Login   string           // as typed; empty for a passkey sign-in without a name
+	Current directory.Secret // the current password, where the form asks for it
+	Address string
+	Lang    string
+	Hold    []byte           // 32 bytes that only this browser has
+	By      access.Principal // who is signed in, for a step-up
+}
+
+// maxLogin is longer than any login a directory knows, in bytes.
+const maxLogin = 256
+
+// Start opens a case. Whoever the portal will not help gets a decoy. With a
+// current password it is proved at once: a *Wrong then comes together with the
+// case, which stands at its answer step.
+func (s *Service) Start(ctx context.Context, r StartRequest) (*Case, error) {
+	if err := s.take(ctx, limit.Start, addressKey(r.Address)); err != nil {
+		return nil, err
+	}
+	c, reason, err := s.newCase(ctx, r)
+	if err != nil {
+		return nil, err
+	}
+	if c.Key != "" {
+		if err := s.take(ctx, limit.StartAccount, string(c.Key)); err != nil {
+			return nil, err
+		}
+	}
+	first := verify.Kind("")
+	switch {
+	case !r.Current.Empty():
+		first = verify.Password
+	case r.Purpose == policy.SignIn && r.Login == "":
+		first = verify.Passkey
+	}
+	if first != "" {
+		if err := s.begin(ctx, c, first); err != nil {
+			return nil, err
+		}
+	}
+	if err := s.Store.Create(ctx, c, Effects{Events: events(s.startEvent(c, reason))}); err != nil {
+		return nil, err
+	}
+	if first == verify.Password {
+		return s.Prove(ctx, c.ID, []byte(r.Current.Reveal()), r.Hold)
+	}
+	return c, nil
+}
+
+// newCase decides whom the case is about. The reason is for the audit log alone.
+func (s *Service) newCase(ctx context.Context, r StartRequest) (c *Case, reason string, err error) {
+	now := s.Now()
+	c = &Case{ID: s.random(20), Purpose: r.Purpose, Door: r.Door, Address: r.Address, Lang: r.Lang, Login: r.Login, By: r.By, Created: now}
+	switch {
+	case r.Purpose == policy.StepUp:
+		if r.By.ID == "" {
+			return nil, "", ErrNotOffered
+		}
+		u, err := s.Directory.Read(ctx, r.By.User)
+		if err != nil {
+			return nil, "", err
+		}
+		c.Login, reason = u.Login, s.admit(c, u)
+		if c.Person != nil {
+			have, err := s.enrolled(ctx, u.ID)
+			if err != nil {
+				return nil, "", err
+			}
+			c.Plan = s.Policy.StepUp(c.Door, u, have)
+		}
+	case r.Purpose == policy.SignIn && r.Login == "":
+		// Nobody is known yet: the passkey itself will say.
+		c.Plan = policy.Plan{Name: "passkey", Allowed: []verify.Kind{verify.Passkey}, Alone: []verify.Kind{verify.Passkey}, Life: s.Policy.Decoy(r.Door, r.Purpose, nil).Life, Tries: 5}
+	default:
+		if r.Login == "" || len(r.Login) > maxLogin {
+			return nil, "", &Invalid{Field: "login", Code: "required"}
+		}
+		u, err := s.Directory.Find(ctx, r.Login)
+		switch {
+		case errors.Is(err, directory.ErrNotFound):
+			c.Key, reason = s.decoyID(seedOf(r.Login)), "unknown_account"
+		case err != nil:
+			return nil, "", err
+		default:
+			reason = s.admit(c, u)
+		}
+		if c.Person == nil {
+			c.Plan = s.Policy.Decoy(r.Door, r.Purpose, []byte(c.Key))
+		}
+	}
+	if r.Purpose == policy.StepUp && c.Person == nil {
+		return nil, "", ErrNotOffered
+	}
+	if c.Plan.Life <= 0 || c.Plan.Tries <= 0 {
+		return nil, "", errors.New("flow: the policy gives no lifetime or no tries for " + string(r.Purpose))
+	}
+	c.Expires = now.Add(c.Plan.Life)
+	return c, reason, nil
+}
+
+// admit makes u the person of the case, or a decoy when the portal must not
+// act on that account. The decoy is keyed on the account, so that all its
+// names share one counter.
+func (s *Service) admit(c *Case, u directory.User) (reason string) {
+	if reason = s.Policy.Eligible(u); reason != "" {
+		c.Key = s.decoyID("id:" + string(u.ID))
+		return reason
+	}
+	c.Key, c.Person = u.ID, &u
+	c.Plan = s.Policy.For(c.Door, c.Purpose, u)
+	return ""
+}
+
+// begin opens a challenge in c.
+func (s *Service) begin(ctx context.Context, c *Case, k verify.Kind) error {
+	f := s.factors[k]
+	if f == nil || c.Plan.Offer(k, c.Kinds()) != "" {
+		return ErrNotOffered
+	}
+	ch, err := f.Begin(ctx, s.subject(c))
+	if err != nil {
+		return err
+	}
+	c.Open = &ch
+	c.Turn++
+	return nil
+}
+
+// enrolled lists the kinds of which the person has something in the vault.
+func (s *Service) enrolled(ctx context.Context, owner directory.ID) (kinds []verify.Kind, err error) {
+	for k := range s.factors {
+		if !inVault(k) {
+			continue
+		}
+		have, err := s.Vault.Credentials(ctx, owner, k)
+		if err != nil {
+			return nil, err
+		}
+		if len(have) > 0 {
+			kinds = append(kinds, k)
+		}
+	}
+	return kinds, nil
+}

@@ -1,0 +1,342 @@
+package policy
+
+import (
+	"fmt"
+	"slices"
+	"time"
+
+	"postern/portal/access"
+	"postern/verify"
+)
+
+// Config is the policy's part of the configuration file.
+type Config struct {
+	// Scope says which accounts the portal serves at all.
+	Scope Scope `yaml:"scope"`
+	// Plans are what holds where no rule says otherwise.
+	Plans Plans `yaml:"plans"`
+	// Rules make it differ by door, purpose, group and place in the directory;
+	// the first that matches wins.
+	Rules []Rule `yaml:"rules"`
+}
+
+// Scope limits whom the portal acts on. Groups are DNs or common names, OUs are
+// DNs of the entries above the account; both ignore case.
+type Scope struct {
+	Groups     []string `yaml:"groups"`      // members only; empty: everybody
+	OUs        []string `yaml:"ous"`         // below one of these only; empty: everywhere
+	DenyGroups []string `yaml:"deny_groups"` // never members of these, whatever stands above
+	DenyOUs    []string `yaml:"deny_ous"`    // never below one of these
+}
+
+// Plans is one plan for every purpose.
+type Plans struct {
+	Reset  PlanConfig `yaml:"reset"`
+	Unlock PlanConfig `yaml:"unlock"`
+	Change PlanConfig `yaml:"change"`
+	SignIn PlanConfig `yaml:"signin"`
+	StepUp PlanConfig `yaml:"stepup"`
+}
+
+// PlanConfig is a Plan in the file. In a rule, what is left out is as in the
+// plan of that purpose; an empty list is a list.
+type PlanConfig struct {
+	Allowed []verify.Kind  `yaml:"allowed"` // in the order the page offers them
+	First   *verify.Kind   `yaml:"first"`   // must come first; "": any
+	Alone   []verify.Kind  `yaml:"alone"`   // enough by itself
+	Gates   int            `yaml:"gates"`   // otherwise, so many different classes
+	Anchor  []verify.Class `yaml:"anchor"`  // one of them of these classes
+	Life    time.Duration  `yaml:"life"`    // of the whole case
+	Tries   int            `yaml:"tries"`   // wrong answers before it ends
+	PerDay  *int           `yaml:"per_day"` // so often a day and person; 0: no limit of its own
+}
+
+// Rule says what differs, and for whom. A list that is empty matches everything.
+type Rule struct {
+	Name     string        `yaml:"name"` // for the audit log
+	Doors    []access.Door `yaml:"doors"`
+	Purposes []Purpose     `yaml:"purposes"`
+	Groups   []string      `yaml:"groups"`
+	OUs      []string      `yaml:"ous"`
+	Plan     PlanConfig    `yaml:"plan"`
+}
+
+// DefaultConfig: one passkey, or two proofs of different classes of which one
+// is bound or saved. SMS, YubiKey and approvals are allowed once an operator
+// has set them up and says so.
+func DefaultConfig() Config {
+	recover := func() PlanConfig {
+		return PlanConfig{
+			Allowed: []verify.Kind{verify.Passkey, verify.TOTP, verify.Email, verify.RecoveryCode},
+			First:   new(verify.Kind), Alone: []verify.Kind{verify.Passkey}, Gates: 2,
+			Anchor: []verify.Class{verify.Possession, verify.Saved},
+			Life:   15 * time.Minute, Tries: 5, PerDay: ptr(5),
+		}
+	}
+	change := recover()
+	change.Allowed, change.First, change.Alone = []verify.Kind{verify.Password}, ptr(verify.Password), []verify.Kind{verify.Password}
+	change.Gates, change.Anchor, change.PerDay = 1, []verify.Class{}, ptr(0)
+
+	signin := recover()
+	signin.Allowed = []verify.Kind{verify.Passkey, verify.Password, verify.TOTP, verify.Email, verify.RecoveryCode}
+	signin.First, signin.Anchor, signin.PerDay = ptr(verify.Password), []verify.Class{}, ptr(0)
+
+	stepup := recover()
+	stepup.Allowed = []verify.Kind{verify.Passkey, verify.TOTP, verify.RecoveryCode, verify.Password, verify.Email}
+	stepup.Alone = []verify.Kind{verify.Passkey, verify.TOTP, verify.RecoveryCode}
+	stepup.Anchor, stepup.PerDay = []verify.Class{}, ptr(0)
+
+	return Config{Plans: Plans{Reset: recover(), Unlock: recover(), Change: change, SignIn: signin, StepUp: stepup}}
+}
+
+func ptr[T any](v T) *T { return &v }
+
+// purposes in the order of the file.
+func purposes() []Purpose { return []Purpose{Reset, Unlock, Change, SignIn, StepUp} }
+
+func (p *Plans) of(purpose Purpose) PlanConfig {
+	switch purpose {
+	case Reset:
+		return p.Reset
+	case Unlock:
+		return p.Unlock
+	case Change:
+		return p.Change
+	case SignIn:
+		return p.SignIn
+	case StepUp:
+		return p.StepUp
+	}
+	return PlanConfig{}
+}
+
+// over lays what c says over base.
+func (c PlanConfig) over(base PlanConfig) PlanConfig {
+	if c.Allowed != nil {
+		base.Allowed = c.Allowed
+	}
+	if c.First != nil {
+		base.First = c.First
+	}
+	if c.Alone != nil {
+		base.Alone = c.Alone
+	}
+	if c.Gates != 0 {
+		base.Gates = c.Gates
+	}
+	if c.Anchor != nil {
+		base.Anchor = c.Anchor
+	}
+	if c.Life != 0 {
+		base.Life = c.Life
+	}
+	if c.Tries != 0 {
+		base.Tries = c.Tries
+	}
+	if c.PerDay != nil {
+		base.PerDay = c.PerDay
+	}
+	return base
+}
+
+func (c PlanConfig) plan(name string) Plan {
+	p := Plan{Name: name, Allowed: slices.Clone(c.Allowed), Alone: slices.Clone(c.Alone), Gates: c.Gates,
+		Anchor: slices.Clone(c.Anchor), Life: c.Life, Tries: c.Tries}
+	if c.First != nil {
+		p.First = *c.First
+	}
+	if c.PerDay != nil {
+		p.PerDay = *c.PerDay
+	}
+	return p
+}
+
+func (r Rule) purposes() []Purpose {
+	if len(r.Purposes) == 0 {
+		return purposes()
+	}
+	return r.Purposes
+}
+
+// Validate returns every fault, each beginning with the path of its key. It
+// tries each plan with every set of proofs there is, so what it lets pass
+// holds for the very function that decides later.
+func (c Config) Validate() []error {
+	var faults []error
+	add := func(format string, args ...any) { faults = append(faults, fmt.Errorf(format, args...)) }
+	for _, p := range purposes() {
+		faults = append(faults, check("plans."+string(p), p, c.Plans.of(p).plan(""))...)
+	}
+	checkPlaces(add, "scope.", c.Scope.Groups, c.Scope.OUs)
+	checkPlaces(add, "scope.deny_", c.Scope.DenyGroups, c.Scope.DenyOUs)
+	names := map[string]bool{"default": true}
+	for i, r := range c.Rules {
+		at := fmt.Sprintf("rules[%d]", i)
+		switch {
+		case r.Name == "":
+			add("%s.name: missing; the audit log names the rule by it", at)
+		case names[r.Name]:
+			add("%s.name: %q is taken", at, r.Name)
+		}
+		names[r.Name] = true
+		for j, d := range r.Doors {
+			if !slices.Contains([]access.Door{access.Web, access.Kiosk, access.Desk, access.API}, d) {
+				add("%s.doors[%d]: %q is not one of web, kiosk, desk, api", at, j, d)
+			}
+		}
+		known := true
+		for j, p := range r.Purposes {
+			if !slices.Contains(purposes(), p) {
+				known = false
+				add("%s.purposes[%d]: %q is not one of reset, unlock, change, signin, stepup", at, j, p)
+			}
+		}
+		checkPlaces(add, at+".", r.Groups, r.OUs)
+		for _, p := range r.purposes() {
+			if !known {
+				break
+			}
+			if found := check(at+".plan", p, r.Plan.over(c.Plans.of(p)).plan("")); len(found) > 0 {
+				faults = append(faults, found...)
+				break // the other purposes would say the same again
+			}
+		}
+		for j := range i {
+			if c.Rules[j].covers(r) {
+				add("%s: never matches, because rules[%d] always matches first", at, j)
+				break
+			}
+		}
+	}
+	return faults
+}
+
+// covers reports whether r matches whatever later matches. It may miss a case,
+// and never claims one.
+func (r Rule) covers(later Rule) bool {
+	return within(later.Doors, r.Doors) && within(later.Purposes, r.Purposes) &&
+		within(later.Groups, r.Groups) && within(later.OUs, r.OUs)
+}
+
+// within reports whether everything that matches the list few matches the list
+// many too; an empty list matches everything.
+func within[T comparable](few, many []T) bool {
+	if len(many) == 0 {
+		return true
+	}
+	return len(few) > 0 && !slices.ContainsFunc(few, func(v T) bool { return !slices.Contains(many, v) })
+}
+
+func checkPlaces(add func(string, ...any), at string, groups, ous []string) {
+	for i, g := range groups {
+		if g == "" {
+			add("%sgroups[%d]: is empty", at, i)
+		}
+	}
+	for i, ou := range ous {
+		if len(parseDN(ou)) == 0 {
+			add("%sous[%d]: %q is not a DN, like OU=Staff,DC=example,DC=org", at, i, ou)
+		}
+	}
+}
+
+// check finds what is wrong with a plan for a purpose.
+func check(at string, purpose Purpose, p Plan) []error {
+	var faults []error
+	add := func(format string, args ...any) { faults = append(faults, fmt.Errorf(at+"."+format, args...)) }
+	seen := map[verify.Kind]bool{}
+	for i, k := range p.Allowed {
+		switch {
+		case k.Class() == "":
+			add("allowed[%d]: there is no factor %q", i, k)
+		case seen[k]:
+			add("allowed[%d]: %s is there twice", i, k)
+		case k == verify.Password && (purpose == Reset || purpose == Unlock):
+			add("allowed[%d]: somebody who knows the password needs no %s", i, purpose)
+		}
+		seen[k] = true
+	}
+	if len(p.Allowed) == 0 {
+		add("allowed: is empty")
+	}
+	if p.First != "" && !seen[p.First] {
+		add("first: %q is not in allowed", p.First)
+	}
+	for i, k := range p.Alone {
+		if !seen[k] {
+			add("alone[%d]: %q is not in allowed", i, k)
+		}
+	}
+	for i, c := range p.Anchor {
+		if !slices.Contains([]verify.Class{verify.Possession, verify.Issued, verify.Saved, verify.Contact, verify.Knowledge}, c) {
+			add("anchor[%d]: %q is not one of possession, issued, saved, contact, knowledge", i, c)
+		}
+	}
+	if p.Gates < 1 || p.Gates > 5 {
+		add("gates: %d is not between 1 and 5", p.Gates)
+	}
+	if p.Life < time.Minute || p.Life > time.Hour {
+		add("life: %s is not between 1m and 1h", p.Life)
+	}
+	if p.Tries < 1 || p.Tries > 20 {
+		add("tries: %d is not between 1 and 20", p.Tries)
+	}
+	if p.PerDay < 0 || p.PerDay > 1000 {
+		add("per_day: %d is not between 0 and 1000", p.PerDay)
+	}
+	if purpose == Change && p.First != verify.Password {
+		add("first: a change begins with the password")
+	}
+	if len(faults) > 0 {
+		return faults
+	}
+	if weak := weakest(purpose, p); weak != nil {
+		add("gates: %v would be enough for %s, and must not be: ask for two classes, or for a passkey", weak, purpose)
+	}
+	if !p.Reachable(p.Allowed) {
+		add("gates: nobody could ever satisfy this plan")
+	}
+	return faults
+}
+
+// weakest returns a set of proofs that the plan takes and that this purpose
+// must never take; nil when there is none. There is no switch to overrule it.
+func weakest(purpose Purpose, p Plan) []verify.Kind {
+	for set := range 1 << len(p.Allowed) {
+		var proofs []verify.Kind
+		for i, k := range p.Allowed {
+			if set>>i&1 == 1 {
+				proofs = append(proofs, k)
+			}
+		}
+		// The order that helps the weak plan most.
+		if i := slices.Index(proofs, p.First); i > 0 {
+			proofs[0], proofs[i] = proofs[i], proofs[0]
+		}
+		if p.Enough(proofs) && !strong(purpose, proofs) {
+			return proofs
+		}
+	}
+	return nil
+}
+
+// strong is the floor under every plan: two classes, or something that cannot
+// be phished. A true change proves the old password to the directory itself; a
+// fresh proof comes on top of a sign-in, so one proof of a bound or saved kind
+// will do there.
+func strong(purpose Purpose, proofs []verify.Kind) bool {
+	var classes []verify.Class
+	for _, k := range proofs {
+		if k.PhishingResistant() || purpose == Change && k == verify.Password {
+			return true
+		}
+		c := k.Class()
+		if purpose == StepUp && (c == verify.Possession || c == verify.Saved) {
+			return true
+		}
+		if !slices.Contains(classes, c) {
+			classes = append(classes, c)
+		}
+	}
+	return len(classes) >= 2
+}

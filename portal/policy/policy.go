@@ -1,0 +1,148 @@
+package policy
+
+import (
+	"crypto/sha256"
+	"encoding/binary"
+	"errors"
+	"slices"
+
+	"postern/directory"
+	"postern/portal/access"
+	"postern/verify"
+)
+
+// Policy is a checked Config, ready to be asked. It is safe for concurrent use.
+type Policy struct {
+	scope    place
+	denied   place
+	defaults map[Purpose]Plan
+	rules    []compiled
+	// personas are the sorts of people there are: member of nothing in
+	// particular, and one for each set of groups and OUs some rule names. A
+	// decoy is one of them, for every purpose and at every door the same.
+	personas []persona
+}
+
+type compiled struct {
+	Rule
+	where place
+	plans map[Purpose]Plan
+}
+
+type persona struct{ groups, ous []string }
+
+// New returns an error that holds every fault of c.
+func New(c Config) (*Policy, error) {
+	if faults := c.Validate(); len(faults) > 0 {
+		return nil, errors.Join(faults...)
+	}
+	p := &Policy{
+		scope: newPlace(c.Scope.Groups, c.Scope.OUs), denied: newPlace(c.Scope.DenyGroups, c.Scope.DenyOUs),
+		defaults: map[Purpose]Plan{}, personas: []persona{{}},
+	}
+	for _, purpose := range purposes() {
+		p.defaults[purpose] = c.Plans.of(purpose).plan("default")
+	}
+	for _, r := range c.Rules {
+		one := compiled{Rule: r, where: newPlace(r.Groups, r.OUs), plans: map[Purpose]Plan{}}
+		for _, purpose := range r.purposes() {
+			one.plans[purpose] = r.Plan.over(c.Plans.of(purpose)).plan(r.Name)
+		}
+		p.rules = append(p.rules, one)
+		if !slices.ContainsFunc(p.personas, func(have persona) bool {
+			return slices.Equal(have.groups, r.Groups) && slices.Equal(have.ous, r.OUs)
+		}) {
+			p.personas = append(p.personas, persona{groups: r.Groups, ous: r.OUs})
+		}
+	}
+	return p, nil
+}
+
+// For returns the plan for u; the zero Plan, which nothing satisfies, for a
+// purpose nobody knows.
+func (p *Policy) For(door access.Door, purpose Purpose, u directory.User) Plan {
+	return p.find(door, purpose, func(r compiled) bool { return r.where.has(u) })
+}
+
+// StepUp is For of a person of whom is known what they have enrolled: once
+// there is something bound or saved, the password and a mailed code are not
+// enough any more.
+func (p *Policy) StepUp(door access.Door, u directory.User, enrolled []verify.Kind) Plan {
+	plan := p.For(door, StepUp, u)
+	strong := plan
+	weak := func(k verify.Kind) bool { return k.Class() == verify.Knowledge || k.Class() == verify.Issued }
+	strong.Allowed = slices.DeleteFunc(slices.Clone(plan.Allowed), weak)
+	strong.Alone = slices.DeleteFunc(slices.Clone(plan.Alone), weak)
+	if strong.First != "" && weak(strong.First) {
+		strong.First = ""
+	}
+	if strong.Reachable(enrolled) {
+		return strong
+	}
+	return plan
+}
+
+// Decoy returns the plan of somebody who does not exist. The same seed always
+// gets the same sort of person, so that asking again, for another purpose or at
+// another node tells nothing (security case 3). seed must be unpredictable to
+// strangers: a keyed hash of the name.
+func (p *Policy) Decoy(door access.Door, purpose Purpose, seed []byte) Plan {
+	h := sha256.Sum256(seed)
+	as := p.personas[binary.BigEndian.Uint64(h[:])%uint64(len(p.personas))]
+	return p.find(door, purpose, func(r compiled) bool {
+		return r.where.everybody() || slices.Equal(r.Groups, as.groups) && slices.Equal(r.OUs, as.ous)
+	})
+}
+
+func (p *Policy) find(door access.Door, purpose Purpose, matches func(compiled) bool) Plan {
+	for _, r := range p.rules {
+		plan, covered := r.plans[purpose]
+		if covered && (len(r.Doors) == 0 || slices.Contains(r.Doors, door)) && matches(r) {
+			return plan.clone()
+		}
+	}
+	return p.defaults[purpose].clone()
+}
+
+func (p Plan) clone() Plan {
+	p.Allowed, p.Alone, p.Anchor = slices.Clone(p.Allowed), slices.Clone(p.Alone), slices.Clone(p.Anchor)
+	return p
+}
+
+// Kinds lists every factor some plan allows, for the check at start that each
+// is set up.
+func (p *Policy) Kinds() []verify.Kind {
+	var kinds []verify.Kind
+	add := func(plans map[Purpose]Plan) {
+		for _, plan := range plans {
+			kinds = append(kinds, plan.Allowed...)
+		}
+	}
+	add(p.defaults)
+	for _, r := range p.rules {
+		add(r.plans)
+	}
+	slices.Sort(kinds)
+	return slices.Compact(kinds)
+}
+
+// Eligible returns why the portal must not act on u, as a code for the audit
+// log: unknown_account, privileged, disabled, account_expired, denied,
+// out_of_scope. Empty: it may.
+func (p *Policy) Eligible(u directory.User) string {
+	switch {
+	case u.ID == "":
+		return "unknown_account"
+	case u.Privileged != "":
+		return "privileged"
+	case u.State.Disabled:
+		return "disabled"
+	case u.State.AccountExpired:
+		return "account_expired"
+	case p.denied.touches(u):
+		return "denied"
+	case !p.scope.has(u):
+		return "out_of_scope"
+	}
+	return ""
+}

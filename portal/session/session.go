@@ -1,0 +1,145 @@
+// Package session is what the portal remembers of one browser: the case it is
+// in and who is signed in. A browser holds a random token; the store holds the
+// token's hash, so that neither a dump of the database nor a log gives anybody
+// a session. Strangers who only look around have no row at all.
+//
+// It knows no HTTP: cookies and form tokens are portal/web's.
+package session
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/hex"
+	"errors"
+	"time"
+
+	"postern/directory"
+	"postern/portal/access"
+	"postern/portal/policy"
+)
+
+// State is what is remembered. Both halves may be missing.
+type State struct {
+	Case      string
+	Purpose   policy.Purpose // of the case
+	Principal access.Principal
+}
+
+// SignedIn reports whether somebody is.
+func (s State) SignedIn() bool { return s.Principal.ID != "" }
+
+// Row is a stored session. It is keyed by the hash of the token.
+type Row struct {
+	Hash    []byte       // SHA-256 of the token
+	Owner   directory.ID // Principal's ID; empty when nobody is signed in
+	State   State        // sealed at rest
+	Created time.Time
+	Used    time.Time
+	Expires time.Time // absolute
+}
+
+// Store keeps rows. Any error but ErrNone is a no.
+type Store interface {
+	// Session reads one; ErrNone when there is none.
+	Session(ctx context.Context, hash []byte) (Row, error)
+	// ReplaceSession removes old (nil: nothing) and stores next (zero Hash:
+	// nothing) in one transaction. It never brings a removed row back.
+	ReplaceSession(ctx context.Context, old []byte, next Row) error
+	// TouchSession notes a use, only forward, only of a row that still exists.
+	TouchSession(ctx context.Context, hash []byte, at time.Time) error
+}
+
+// ErrNone: there is no such session, or its time is over.
+var ErrNone = errors.New("session: none")
+
+// Life is how long sessions last.
+type Life struct {
+	Idle     time.Duration
+	Absolute time.Duration
+}
+
+// Lives by what the session is good for (NIST SP 800-63B-4 section 2.2.3; OWASP
+// ASVS 5.0 section 7.3): somebody signed in 1 h idle and 24 h in all, a
+// technician 15 min and 12 h, a case no longer than a case lasts.
+func Lives(s State) Life {
+	switch {
+	case !s.SignedIn():
+		return Life{Idle: 30 * time.Minute, Absolute: time.Hour}
+	case s.Principal.Door == access.Desk:
+		return Life{Idle: 15 * time.Minute, Absolute: 12 * time.Hour}
+	}
+	return Life{Idle: time.Hour, Absolute: 24 * time.Hour}
+}
+
+// touchEvery bounds how often a mere look at a page writes to the store.
+const touchEvery = time.Minute
+
+// Manager gives out and finds sessions.
+type Manager struct {
+	store Store
+	now   func() time.Time
+}
+
+// NewManager needs a store and a clock.
+func NewManager(store Store, now func() time.Time) *Manager { return &Manager{store: store, now: now} }
+
+// tokenBytes of randomness are in a token: 256 bits.
+const tokenBytes = 32
+
+// key is the hash of a well-formed token; nil for anything else, which then
+// costs no look-up.
+func key(token string) []byte {
+	if b, err := base64.RawURLEncoding.Strict().DecodeString(token); err != nil || len(b) != tokenBytes {
+		return nil
+	}
+	h := sha256.Sum256([]byte("postern session\x00" + token))
+	return h[:]
+}
+
+// Hash names a session where its token must not be known; empty for a
+// malformed token.
+func (m *Manager) Hash(token string) string { return hex.EncodeToString(key(token)) }
+
+// Find returns what is remembered of the browser with that token, or ErrNone.
+func (m *Manager) Find(ctx context.Context, token string) (State, error) {
+	k := key(token)
+	if k == nil {
+		return State{}, ErrNone
+	}
+	r, err := m.store.Session(ctx, k)
+	if err != nil {
+		return State{}, err
+	}
+	now := m.now()
+	if !now.Before(r.Expires) || now.Sub(r.Used) >= Lives(r.State).Idle {
+		return State{}, ErrNone
+	}
+	if now.Sub(r.Used) >= touchEvery {
+		if err := m.store.TouchSession(ctx, k, now); err != nil {
+			return State{}, err
+		}
+	}
+	return r.State, nil
+}
+
+// Replace ends the session of old and stores s under next, in one step; the
+// zero State is not stored. Every change of privilege gets a new token, so that
+// a token known before it is worth nothing after it (ASVS 5.0 section 7.2.4).
+func (m *Manager) Replace(ctx context.Context, old, next string, s State) error {
+	var row Row
+	if s.Case != "" || s.SignedIn() {
+		k := key(next)
+		if k == nil {
+			return errors.New("session: the new token is malformed")
+		}
+		now := m.now()
+		created := now
+		if s.SignedIn() && !s.Principal.SignedIn.IsZero() && s.Principal.SignedIn.Before(now) {
+			// A new token for somebody signed in does not buy more time.
+			created = s.Principal.SignedIn
+		}
+		row = Row{Hash: k, Owner: s.Principal.ID, State: s, Created: created, Used: now, Expires: created.Add(Lives(s).Absolute)}
+	}
+	return m.store.ReplaceSession(ctx, key(old), row)
+}
