@@ -32,7 +32,8 @@ type Directory interface {
 	// Read reads the account again by its immutable id, preferably on the
 	// server u.Server names; ErrNotFound when it is gone.
 	Read(ctx context.Context, u User) (User, error)
-	// Rules returns the password policy in force for u, to show before asking.
+	// Rules returns the password policy in force for u, to show before asking;
+	// for the zero User, the one that holds for everybody else.
 	Rules(ctx context.Context, u User) (Rules, error)
 	// SetPassword is an administrative reset: it writes to u.ID and returns
 	// nil only when the server said yes. Errors: *Refusal (the password was

@@ -1,0 +1,96 @@
+package ad
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/go-ldap/ldap/v3"
+
+	"postern/directory/internal/ldapconn"
+)
+
+// Config is one Active Directory domain.
+type Config struct {
+	ldapconn.Config `yaml:",inline"`
+
+	// BaseDN is where people are looked for.
+	BaseDN string `yaml:"base_dn"`
+	// UserOUs, when not empty, are the only branches whose accounts may be
+	// touched; DeniedOUs are branches whose accounts never may.
+	UserOUs   []string `yaml:"user_ous"`
+	DeniedOUs []string `yaml:"denied_ous"`
+	// LoginAttributes are compared with what a person types.
+	LoginAttributes []string `yaml:"login_attributes"`
+	// NetBIOSDomains are accepted in front of a backslash: CORP\alice.
+	NetBIOSDomains []string `yaml:"netbios_domains"`
+	// PrivilegedGroups are DNs or SIDs whose members, nested too, are never
+	// touched, beside the built-in ones.
+	PrivilegedGroups []string `yaml:"privileged_groups"`
+
+	MailAttributes    []string `yaml:"mail_attributes"`
+	PhoneAttributes   []string `yaml:"phone_attributes"`
+	LanguageAttribute string   `yaml:"language_attribute"`
+}
+
+// DefaultConfig is what holds where the file says nothing.
+func DefaultConfig() Config {
+	return Config{
+		Config:            ldapconn.DefaultConfig(),
+		LoginAttributes:   []string{"sAMAccountName", "userPrincipalName", "mail"},
+		MailAttributes:    []string{"mail"},
+		PhoneAttributes:   []string{"mobile"},
+		LanguageAttribute: "preferredLanguage",
+	}
+}
+
+// Validate returns every fault, each beginning with the name of its key.
+func (c Config) Validate() []error {
+	faults := c.Config.Validate()
+	add := func(format string, args ...any) { faults = append(faults, fmt.Errorf(format, args...)) }
+	if c.BaseDN == "" {
+		add("base_dn: missing, like DC=corp,DC=example")
+	}
+	for _, f := range []struct {
+		key string
+		dns []string
+	}{{"base_dn", []string{c.BaseDN}}, {"user_ous", c.UserOUs}, {"denied_ous", c.DeniedOUs}} {
+		for i, dn := range f.dns {
+			if _, err := ldap.ParseDN(dn); err != nil {
+				add("%s[%d]: %q is not a DN", f.key, i, dn)
+			}
+		}
+	}
+	for i, g := range c.PrivilegedGroups {
+		if _, err := parseSID(g); err == nil {
+			continue
+		}
+		if _, err := ldap.ParseDN(g); err != nil || !strings.Contains(g, "=") {
+			add("privileged_groups[%d]: %q is neither a DN nor a SID", i, g)
+		}
+	}
+	if len(c.LoginAttributes) == 0 {
+		add("login_attributes: name at least one")
+	}
+	for _, f := range []struct {
+		key   string
+		names []string
+	}{
+		{"login_attributes", c.LoginAttributes}, {"mail_attributes", c.MailAttributes},
+		{"phone_attributes", c.PhoneAttributes}, {"language_attribute", []string{c.LanguageAttribute}},
+	} {
+		for i, a := range f.names {
+			if a == "" && f.key == "language_attribute" {
+				continue
+			}
+			if !ldapconn.ValidAttribute(a) {
+				add("%s[%d]: %q is not an attribute name", f.key, i, a)
+			}
+		}
+	}
+	for i, n := range c.NetBIOSDomains {
+		if n == "" || strings.ContainsAny(n, `\@`) {
+			add("netbios_domains[%d]: %q is not a NetBIOS name", i, n)
+		}
+	}
+	return faults
+}

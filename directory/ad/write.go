@@ -1,0 +1,107 @@
+package ad
+
+import (
+	"context"
+	"unicode/utf8"
+
+	"github.com/go-ldap/ldap/v3"
+
+	"postern/directory"
+	"postern/directory/internal/ldapconn"
+)
+
+// policyHints is the control LDAP_SERVER_POLICY_HINTS: SEQUENCE { INTEGER 1 }.
+func policyHints(oid string) ldap.Control {
+	return ldap.NewControlString(oid, true, "\x30\x03\x02\x01\x01")
+}
+
+// SetPassword implements directory.Directory: one replace of unicodePwd. Where
+// the server lists the policy hints control the history holds too; elsewhere it
+// does not, and Rules says so.
+func (d *Directory) SetPassword(ctx context.Context, u directory.User, pw directory.Secret) error {
+	guid, err := d.guid(u)
+	if err != nil {
+		return err
+	}
+	if !utf8.ValidString(pw.Reveal()) {
+		return notText
+	}
+	err = d.client.Write(ctx, u.Server, func(c *ldapconn.Conn) error {
+		root, err := d.rootDSE(c)
+		if err != nil {
+			return err
+		}
+		req := ldap.NewModifyRequest(guidDN(guid), nil)
+		if root.policyHints != "" {
+			req.Controls = append(req.Controls, policyHints(root.policyHints))
+		}
+		req.Replace("unicodePwd", []string{encodePassword(pw)})
+		return c.Modify(req)
+	})
+	return d.writeAnswer(ctx, err, attempt{password: pw, user: u})
+}
+
+// ChangePassword implements directory.Changer: delete of the old value and add of
+// the new one in one Modify (MS-ADTS section 3.1.1.3.1.5.1), through the service
+// account, so that it works for somebody who may not bind.
+func (d *Directory) ChangePassword(ctx context.Context, u directory.User, old, pw directory.Secret) error {
+	guid, err := d.guid(u)
+	if err != nil {
+		return err
+	}
+	if old.Empty() || !utf8.ValidString(old.Reveal()) {
+		return directory.ErrWrongPassword
+	}
+	if !utf8.ValidString(pw.Reveal()) {
+		return notText
+	}
+	err = d.client.Write(ctx, u.Server, func(c *ldapconn.Conn) error {
+		req := ldap.NewModifyRequest(guidDN(guid), nil)
+		req.Delete("unicodePwd", []string{encodePassword(old)})
+		req.Add("unicodePwd", []string{encodePassword(pw)})
+		return c.Modify(req)
+	})
+	return d.writeAnswer(ctx, err, attempt{change: true, password: pw, user: u})
+}
+
+// notText refuses what has no UTF-16 form: another password than the one typed
+// would be set.
+var notText = &directory.Refusal{Rule: directory.RuleNotAllowed, Text: "not valid UTF-8"}
+
+// writeAnswer adds the rules in force to a refusal that needs them.
+func (d *Directory) writeAnswer(ctx context.Context, err error, a attempt) error {
+	if _, answered := ldapconn.Answer(err); !answered {
+		return err
+	}
+	var unread error
+	if a.rules, unread = d.Rules(ctx, a.user); unread != nil {
+		// The reading is coarser then, and still a refusal.
+		a.rules.Unreadable = unread.Error()
+	}
+	a.now = d.now()
+	return decodeWrite(err, a)
+}
+
+// Unlock implements directory.Unlocker: lockoutTime becomes 0 and nothing else is
+// touched (MS-SAMR section 3.1.1.8.3).
+func (d *Directory) Unlock(ctx context.Context, u directory.User) error {
+	guid, err := d.guid(u)
+	if err != nil {
+		return err
+	}
+	err = d.client.Write(ctx, u.Server, func(c *ldapconn.Conn) error {
+		req := ldap.NewModifyRequest(guidDN(guid), nil)
+		req.Replace("lockoutTime", []string{"0"})
+		return c.Modify(req)
+	})
+	return ldapconn.Wrap(err)
+}
+
+// Authenticate implements directory.Authenticator.
+func (d *Directory) Authenticate(ctx context.Context, u directory.User, pw directory.Secret) error {
+	if _, err := d.guid(u); err != nil {
+		return err
+	}
+	_, err := d.client.Bind(ctx, u.Server, u.DN, pw)
+	return decodeBind(err)
+}

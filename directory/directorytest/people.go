@@ -1,0 +1,108 @@
+package directorytest
+
+import (
+	"errors"
+	"fmt"
+)
+
+// Person is a sample account as it was made.
+type Person struct {
+	Login, DN, UPN       string
+	Name, Given, Surname string
+	Mail, Phone          string
+	Password             string
+	Manager              string // DN
+}
+
+// Policy is the password policy a launched directory enforces for everybody.
+type Policy struct {
+	MinLength  int
+	History    int
+	Lockout    int  // wrong passwords until locked
+	MinAgeDays int  // between changes
+	Complexity bool // Active Directory only
+}
+
+// DefaultPolicy is what the launchers use unless told otherwise.
+func DefaultPolicy() Policy {
+	return Policy{MinLength: 10, History: 5, Lockout: 5, Complexity: true}
+}
+
+// Logins of the sample people, the same on every launched directory.
+//
+//	user1…user20  ordinary people, user1…user10 managed by manager1
+//	locked1       locked by wrong passwords
+//	disabled1     disabled by an administrator
+//	expired1      the password has expired
+//	mustchange1   must change at next sign-in
+//	left1         the account itself has expired (AD only)
+//	admin1        member of the administrators' group
+//	nested1       administrator through three nested groups
+//	primary1      administrator through primaryGroupID alone (AD only)
+//	stale1        not an administrator any more, adminCount left at 1 (AD only)
+//	twin1, twin2  share the mail address twins@example.org
+//	victim1, mallory1  mallory1's mail is victim1's UPN (AD) or mail
+//	odd1          a display name with comma, quote, parentheses and non-Latin letters
+//	strong1       under a stricter policy of its own (minimum length 14)
+//	manager1, tech1, tech2
+const (
+	TwinsMail    = "twins@example.org"
+	StrongLength = 14
+	TechGroup    = "Postern Technicians"
+	AdminGroup   = "Domain Admins"
+)
+
+var (
+	givenNames = []string{"Amara", "Björn", "Chiara", "Dmitri", "Esra", "Fatima", "Giorgos", "Hana", "Ines", "Jamal",
+		"Kenji", "Linh", "Mateo", "Ngozi", "Oksana", "Priya", "Quentin", "Rania", "Sofia", "Tomasz"}
+	surnames = []string{"Okafor", "Lindqvist", "Romano", "Volkov", "Yıldız", "Haddad", "Papadakis", "Nováková", "Carvalho", "Brooks",
+		"Watanabe", "Nguyễn", "Fernández", "Eze", "Kovalenko", "Raman", "Dubois", "Saleh", "Moreau", "Wójcik"}
+	specialLogins = []string{"manager1", "tech1", "tech2", "locked1", "disabled1", "expired1", "mustchange1", "left1",
+		"admin1", "nested1", "primary1", "stale1", "twin1", "twin2", "victim1", "mallory1", "odd1", "strong1"}
+)
+
+// samplePassword satisfies Active Directory's complexity and contains no part of a name.
+func samplePassword(n int) string { return fmt.Sprintf("Quay-Lantern-%04d", 1000+n) }
+
+// samplePeople is everybody, without DNs: those are the dialect's.
+func samplePeople(domain string) []Person {
+	var people []Person
+	add := func(login, given, surname string) {
+		n := len(people)
+		people = append(people, Person{
+			Login: login, UPN: login + "@" + domain, Given: given, Surname: surname, Name: given + " " + surname,
+			Mail: login + "@example.org", Phone: fmt.Sprintf("+1 555 01%02d", n), Password: samplePassword(n),
+		})
+	}
+	for i, g := range givenNames {
+		add(fmt.Sprintf("user%d", i+1), g, surnames[i])
+	}
+	for i, login := range specialLogins {
+		add(login, givenNames[(i+7)%len(givenNames)], surnames[(i+12)%len(surnames)])
+	}
+	for i := range people {
+		switch p := &people[i]; p.Login {
+		case "twin1", "twin2":
+			p.Mail = TwinsMail
+		case "mallory1":
+			p.Mail = "victim1@" + domain
+		case "victim1":
+			p.Mail = p.UPN // OpenLDAP has no UPN: there the mail itself is taken twice
+		case "odd1":
+			p.Name = `O'Hara, Zoë "Zo" (QA) \ 山田 عمر`
+		}
+	}
+	return people
+}
+
+// find returns the person of that login.
+func find(people []Person, login string) (Person, error) {
+	for _, p := range people {
+		if p.Login == login {
+			return p, nil
+		}
+	}
+	return Person{}, fmt.Errorf("directorytest: no sample person %q", login)
+}
+
+var errNoPerson = errors.New("directorytest: a person needs a login and a password")

@@ -1,0 +1,126 @@
+package embedded
+
+import (
+	"encoding/hex"
+	"slices"
+	"strings"
+
+	"github.com/jimlambrt/gldap"
+)
+
+// guidOf reads the <GUID=…> form of a DN, dashed or as 32 hex digits in wire
+// order (MS-ADTS 3.1.1.3.1.2.4), and returns the bytes on the wire.
+func guidOf(dn string) (string, bool) {
+	inner, ok := strings.CutPrefix(strings.ToUpper(dn), "<GUID=")
+	if !ok {
+		return "", false
+	}
+	inner = strings.ToLower(strings.TrimSuffix(inner, ">"))
+	if len(inner) == 36 {
+		return guid(inner).bytes(), true
+	}
+	b, _ := hex.DecodeString(inner)
+	return string(b), true
+}
+
+// search answers as AD does: anonymously only the rootDSE.
+func (s *Server) search(w *gldap.ResponseWriter, r *gldap.Request) {
+	done := func(code int, text string) {
+		resp := r.NewSearchDoneResponse(gldap.WithResponseCode(code))
+		resp.SetDiagnosticMessage(text)
+		_ = w.Write(resp)
+	}
+	m, err := r.GetSearchMessage()
+	if err != nil {
+		done(gldap.ResultProtocolError, "")
+		return
+	}
+	match, err := compile(m.Filter)
+	if err != nil {
+		done(gldap.ResultFilterError, "00002105: LdapErr: DSID-0C0903B3, comment: Error processing filter, data 0, v4563")
+		return
+	}
+	found, code, text := s.find(r.ConnectionID(), m, match)
+	for i, e := range found {
+		if m.SizeLimit > 0 && int64(i) >= m.SizeLimit {
+			done(gldap.ResultSizeLimitExceeded, "")
+			return
+		}
+		resp := r.NewSearchResponseEntry(e.dn)
+		for name, values := range e.shown(m.Attributes, m.Scope == gldap.BaseObject) {
+			resp.AddAttribute(name, values)
+		}
+		if w.Write(resp) != nil {
+			return // the client has gone
+		}
+	}
+	done(code, text)
+}
+
+func (s *Server) find(connection int, m *gldap.SearchMessage, match matcher) ([]*entry, int, string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	now := s.cfg.Now()
+	if m.BaseDN == "" && m.Scope == gldap.BaseObject {
+		if e := rootDSE(now); match(e) {
+			return []*entry{e}, gldap.ResultSuccess, ""
+		}
+		return nil, gldap.ResultSuccess, ""
+	}
+	if !s.bound[connection].known() {
+		return nil, gldap.ResultOperationsError, "000004DC: LdapErr: DSID-0C090A5C, comment: In order to perform this " +
+			"operation a successful bind must be completed on the connection., data 0, v4563"
+	}
+	all := s.data.entries(s.policy, now)
+	base := all[0].dn
+	at := slices.IndexFunc(all, func(e *entry) bool { return e.isAt(m.BaseDN) })
+	if at < 0 {
+		return nil, gldap.ResultNoSuchObject, "0000208D: NameErr: DSID-0310028D, problem 2001 (NO_OBJECT), data 0, best match of:\n\t'" + base + "'\n"
+	}
+	base = all[at].dn
+	var found []*entry
+	for _, e := range all {
+		var inScope bool
+		switch m.Scope {
+		case gldap.BaseObject:
+			inScope = e == all[at]
+		case gldap.SingleLevel:
+			inScope = childOf(e.dn, base)
+		default:
+			inScope = e == all[at] || below(e.dn, base)
+		}
+		if inScope && match(e) {
+			found = append(found, e)
+		}
+	}
+	return found, gldap.ResultSuccess, ""
+}
+
+func (e *entry) isAt(dn string) bool {
+	if g, ok := guidOf(dn); ok {
+		return g != "" && slices.Contains(e.attrs["objectGUID"], g)
+	}
+	return sameDN(e.dn, dn)
+}
+
+// shown are the attributes a search asked for: none named means all but the
+// constructed ones, which come only by name and only from a base search.
+func (e *entry) shown(names []string, base bool) map[string][]string {
+	out := map[string][]string{}
+	all := len(names) == 0 || slices.Contains(names, "*")
+	for name, values := range e.attrs {
+		if len(values) > 0 && (all || containsFold(names, name)) {
+			out[name] = values
+		}
+	}
+	for name, values := range e.constructed {
+		if base && len(values) > 0 && containsFold(names, name) {
+			out[name] = values
+		}
+	}
+	return out
+}
+
+func containsFold(names []string, name string) bool {
+	return slices.ContainsFunc(names, func(n string) bool { return strings.EqualFold(n, name) })
+}
