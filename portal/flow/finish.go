@@ -98,6 +98,7 @@ func (s *Service) recheck(ctx context.Context, c *Case) (*directory.User, error)
 		_, err := s.close(ctx, c, reason, "")
 		return nil, err
 	}
+	u.Groups = nil
 	return &u, nil
 }
 

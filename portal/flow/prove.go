@@ -146,6 +146,7 @@ func (s *Service) discover(ctx context.Context, c *Case, ch verify.Challenge, an
 	if err != nil {
 		return verify.Subject{}, nil, err
 	}
+	u.Groups = nil
 	sub := verify.Subject{ID: u.ID, User: &u, Case: c.ID, Purpose: string(c.Purpose), Lang: c.Lang}
 	return sub, &u, nil
 }

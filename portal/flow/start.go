@@ -122,8 +122,10 @@ func (s *Service) admit(c *Case, u directory.User) (reason string) {
 		c.Key = s.decoyID("id:" + string(u.ID))
 		return reason
 	}
-	c.Key, c.Person = u.ID, &u
+	c.Key = u.ID
 	c.Plan = s.Policy.For(c.Door, c.Purpose, u)
+	u.Groups = nil // asked for; every act reads them again, and there may be hundreds
+	c.Person = &u
 	return ""
 }
 

@@ -1,0 +1,19 @@
+package store
+
+import (
+	"postern/portal/audit"
+	"postern/portal/enrol"
+	"postern/portal/flow"
+	"postern/portal/session"
+	"postern/verify"
+)
+
+// What DB is for the rooms that declare it.
+var (
+	_ flow.Store    = (*DB)(nil)
+	_ flow.Counters = (*DB)(nil)
+	_ enrol.Store   = (*DB)(nil)
+	_ session.Store = (*DB)(nil)
+	_ audit.Reader  = (*DB)(nil)
+	_ verify.Vault  = (*DB)(nil)
+)

@@ -1,0 +1,207 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"net"
+	"net/url"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strings"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/stdlib"
+	"github.com/pressly/goose/v3"
+	"github.com/riverqueue/river/riverdriver"
+	"github.com/riverqueue/river/riverdriver/riverdatabasesql"
+	"github.com/riverqueue/river/riverdriver/riversqlite"
+	"modernc.org/sqlite"
+	sqlite3 "modernc.org/sqlite/lib"
+)
+
+// dialect is everything in which SQLite and PostgreSQL differ. Both take $1 for
+// a parameter, RETURNING, ON CONFLICT and partial indexes.
+type dialect struct {
+	name    string
+	goose   goose.Dialect
+	query   *strings.Replacer // {tokens} in statements
+	schema  *strings.Replacer // {{tokens}} in migrations
+	river   func(*sql.DB) riverdriver.Driver[*sql.Tx]
+	classes func(error) fault
+	// local: a statement takes microseconds and waits for nothing once there is
+	// a connection. Watching a context then costs more than the statement.
+	local bool
+}
+
+// fault is what an error of the database means to the callers here.
+type fault int
+
+const (
+	otherFault fault = iota
+	duplicate        // a unique key exists
+	again            // lost against another transaction: run the whole of it again
+)
+
+var sqliteDialect = dialect{
+	name: "sqlite", goose: goose.DialectSQLite3, local: true,
+	query: strings.NewReplacer(
+		"{lock}", "", "{lock now}", "", "{skip locked}", "",
+		// Writers queue up: what can be seen is complete.
+		"{settled}", "TRUE"),
+	schema: strings.NewReplacer(
+		"{{bytes}}", "BLOB",
+		"{{sequence}}", "INTEGER PRIMARY KEY AUTOINCREMENT",
+		"{{txid}}", "INTEGER NOT NULL DEFAULT 0",
+		"{{append_only}}", `
+-- +goose StatementBegin
+CREATE TRIGGER audit_events_no_update BEFORE UPDATE ON audit_events
+BEGIN SELECT RAISE(ABORT, 'audit_events is append-only'); END;
+-- +goose StatementEnd
+-- +goose StatementBegin
+CREATE TRIGGER audit_events_no_delete BEFORE DELETE ON audit_events
+BEGIN SELECT RAISE(ABORT, 'audit_events is append-only'); END;
+-- +goose StatementEnd`),
+	river: func(db *sql.DB) riverdriver.Driver[*sql.Tx] { return riversqlite.New(db) },
+	classes: func(err error) fault {
+		var e *sqlite.Error
+		if !errors.As(err, &e) {
+			return otherFault
+		}
+		switch {
+		case e.Code() == sqlite3.SQLITE_CONSTRAINT_UNIQUE, e.Code() == sqlite3.SQLITE_CONSTRAINT_PRIMARYKEY:
+			return duplicate
+		case e.Code()&0xff == sqlite3.SQLITE_BUSY, e.Code()&0xff == sqlite3.SQLITE_LOCKED:
+			return again
+		}
+		return otherFault
+	},
+}
+
+var postgresDialect = dialect{
+	name: "postgres", goose: goose.DialectPostgres,
+	query: strings.NewReplacer(
+		"{lock}", "FOR UPDATE", "{lock now}", "FOR UPDATE NOWAIT", "{skip locked}", "FOR UPDATE SKIP LOCKED",
+		// Numbers are given out before the commit: a reader that remembers the last
+		// one it saw would never see a slower neighbour's smaller one.
+		"{settled}", "txid < pg_snapshot_xmin(pg_current_snapshot())::text::bigint"),
+	schema: strings.NewReplacer(
+		"{{bytes}}", "BYTEA",
+		"{{sequence}}", "BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY",
+		"{{txid}}", "BIGINT NOT NULL DEFAULT (pg_current_xact_id()::text::bigint)",
+		"{{append_only}}", `
+-- +goose StatementBegin
+CREATE FUNCTION audit_events_append_only() RETURNS trigger LANGUAGE plpgsql AS
+$$ BEGIN RAISE EXCEPTION 'audit_events is append-only'; END $$;
+-- +goose StatementEnd
+CREATE TRIGGER audit_events_append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON audit_events
+EXECUTE FUNCTION audit_events_append_only();`),
+	river: func(db *sql.DB) riverdriver.Driver[*sql.Tx] { return riverdatabasesql.New(db) },
+	classes: func(err error) fault {
+		var e *pgconn.PgError
+		if !errors.As(err, &e) {
+			return otherFault
+		}
+		switch e.Code {
+		case "23505": // unique_violation
+			return duplicate
+		case "40001", "40P01", "55P03": // serialization_failure, deadlock_detected, lock_not_available
+			return again
+		}
+		return otherFault
+	},
+}
+
+// openSQLite opens one connection to write with and a few to read with: WAL lets
+// them work at the same time, and a second writer could only wait.
+func openSQLite(_ context.Context, c Config) (write, read *sql.DB, err error) {
+	path, err := filepath.Abs(c.Path)
+	if err != nil {
+		return nil, nil, err
+	}
+	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+		return nil, nil, err
+	}
+	// SQLite would create it by the umask; its WAL takes the mode over from it.
+	f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600)
+	if err != nil {
+		return nil, nil, err
+	}
+	if err := f.Close(); err != nil {
+		return nil, nil, err
+	}
+	synchronous := "NORMAL"
+	if c.Durability == "full" {
+		synchronous = "FULL"
+	}
+	dsn := func(pragmas ...string) string {
+		q := url.Values{"_txlock": {"immediate"}, "_pragma": append([]string{
+			"busy_timeout(10000)", "journal_mode(WAL)", "foreign_keys(1)", "trusted_schema(0)",
+			"temp_store(MEMORY)", "synchronous(" + synchronous + ")"}, pragmas...)}
+		// As an opaque part, or a drive letter or a leading slash would turn into a host.
+		return "file:" + (&url.URL{Path: filepath.ToSlash(path)}).EscapedPath() + "?" + q.Encode()
+	}
+	if write, err = sql.Open("sqlite", dsn("cache_size(-4096)", "journal_size_limit(67108864)")); err != nil {
+		return nil, nil, err
+	}
+	write.SetMaxOpenConns(1)
+	if read, err = sql.Open("sqlite", dsn("query_only(1)", "cache_size(-2048)")); err != nil {
+		return nil, nil, errors.Join(err, write.Close())
+	}
+	readers := max(2, runtime.GOMAXPROCS(0))
+	read.SetMaxOpenConns(readers)
+	read.SetMaxIdleConns(readers)
+	return write, read, nil
+}
+
+func openPostgres(_ context.Context, c Config) (write, read *sql.DB, err error) {
+	cfg, err := parsePostgres(c.Postgres)
+	if err != nil {
+		return nil, nil, err
+	}
+	for name, value := range map[string]string{
+		"application_name": "postern",
+		// A lock or a session that hangs must not hang everybody behind it.
+		"lock_timeout":                        "5s",
+		"idle_in_transaction_session_timeout": "15s",
+	} {
+		if _, set := cfg.RuntimeParams[name]; !set {
+			cfg.RuntimeParams[name] = value
+		}
+	}
+	db := stdlib.OpenDB(*cfg)
+	conns := c.Connections
+	if conns == 0 {
+		conns = 20
+	}
+	db.SetMaxOpenConns(conns)
+	db.SetMaxIdleConns(conns)
+	return db, db, nil
+}
+
+// parsePostgres refuses an address that may be spoken to in the clear over a
+// network. What libpq calls "prefer", the default, falls back to plaintext for
+// whoever stands in between and says no to TLS.
+func parsePostgres(dsn string) (*pgx.ConnConfig, error) {
+	cfg, err := pgx.ParseConfig(dsn)
+	if err != nil {
+		// The error of pgx quotes the address, which may hold a password.
+		return nil, errors.New("the address cannot be read")
+	}
+	clear := func(host string, tls bool) bool {
+		ip := net.ParseIP(host)
+		local := strings.HasPrefix(host, "/") || host == "localhost" || ip != nil && ip.IsLoopback()
+		return !tls && !local
+	}
+	bad := clear(cfg.Host, cfg.TLSConfig != nil)
+	for _, f := range cfg.Fallbacks {
+		bad = bad || clear(f.Host, f.TLSConfig != nil)
+	}
+	if bad {
+		return nil, fmt.Errorf("the connection to %s would not always be encrypted: add sslmode=verify-full", cfg.Host)
+	}
+	return cfg, nil
+}
