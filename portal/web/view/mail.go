@@ -1,0 +1,172 @@
+package view
+
+import (
+	"bytes"
+	"fmt"
+	"html/template"
+	"slices"
+	"strings"
+	text "text/template"
+
+	"postern/portal/i18n"
+	"postern/portal/notify"
+	"postern/verify"
+)
+
+// letter is what the mail templates get.
+type letter struct {
+	Subject string
+	Lead    string
+	Code    string // shown large; empty for notices
+	Facts   []fact
+	NotYou  bool   // says what to do when it was somebody else
+	NotMe   string // address of the page with the button "This wasn't me"; empty: none
+}
+
+type fact struct {
+	Name, Value string
+	Mono        bool
+}
+
+// notices are the messages that tell of something that happened.
+func notices() []string {
+	return []string{"password_changed", "account_unlocked", "factor_added", "factor_removed", "recovery_codes_replaced", "signin_new"}
+}
+
+func (s *set) readMails(o Options) error {
+	s.mails, s.texts = map[string]*template.Template{}, map[string]*text.Template{}
+	for _, name := range []string{"code", "notice"} {
+		src, err := o.read("mail/" + name + ".html")
+		if err != nil {
+			return err
+		}
+		layout, err := o.read("mail/layout.html")
+		if err != nil {
+			return err
+		}
+		h, err := template.New(name).Funcs(s.funcs()).Parse(layout)
+		if err == nil {
+			_, err = h.New(name + ".html").Parse(src)
+		}
+		if err != nil {
+			return fmt.Errorf("view: mail/%s.html: %w", name, err)
+		}
+		for _, part := range h.Templates() {
+			if part.Tree == nil {
+				continue
+			}
+			if err := s.fold(part.Tree.Root); err != nil {
+				return fmt.Errorf("view: mail/%s.html: %w", name, err)
+			}
+		}
+		src, err = o.read("mail/" + name + ".txt")
+		if err != nil {
+			return err
+		}
+		t, err := text.New(name).Funcs(text.FuncMap(s.funcs())).Parse(src)
+		if err != nil {
+			return fmt.Errorf("view: mail/%s.txt: %w", name, err)
+		}
+		s.mails[name], s.texts[name] = h.Lookup("mail"), t
+		var b bytes.Buffer
+		if err := s.mails[name].Execute(&b, letter{}); err != nil {
+			return fmt.Errorf("view: mail/%s.html: %w", name, err)
+		}
+		if err := t.Execute(&b, letter{}); err != nil {
+			return fmt.Errorf("view: mail/%s.txt: %w", name, err)
+		}
+	}
+	return nil
+}
+
+// Mail renders a message: mail as text and HTML, SMS as one short text. Its
+// Args are "code" and "minutes" for the template code; for the notices "login",
+// "at" (RFC 3339), "address", "door", "proofs" (kinds with commas), "receipt",
+// "purpose", "kind", "name" and "notme" (path of the page of that name), each
+// of which may be missing.
+func (r *Renderer) Mail(m notify.Message) (notify.Rendered, error) {
+	lang := r.bundle.Choose(m.Lang, "", m.Lang)
+	s := r.langs[lang]
+	out := notify.Rendered{Lang: lang}
+	file := "notice"
+	switch {
+	case m.Template == "code":
+		file = "code"
+	case !slices.Contains(notices(), m.Template):
+		return out, fmt.Errorf("view: no message template %q", m.Template)
+	}
+	args := i18n.Args{"Code": m.Args["code"], "Name": s.brands["name"], "Minutes": m.Args["minutes"], "Login": m.Args["login"], "Factor": kindText(verify.Kind(m.Args["kind"]))}
+	if m.Args["kind"] == "" {
+		args["Factor"] = i18n.Msg("factor.some")
+	}
+	if m.Channel == notify.SMS {
+		out.Text = unmark(s.say("sms."+m.Template, args))
+		return out, nil
+	}
+	l := letter{Subject: unmark(s.say("mail."+m.Template+".subject", args)), Lead: s.say("mail."+m.Template+".lead", args)}
+	if file == "code" {
+		l.Code = m.Args["code"]
+	} else {
+		l.Facts, l.NotYou = s.facts(m), true
+		if p := m.Args["notme"]; strings.HasPrefix(p, "/") && s.brands["origin"] != "" {
+			l.NotMe = s.brands["origin"] + p
+		}
+	}
+	var h, t bytes.Buffer
+	if err := s.mails[file].Execute(&h, l); err != nil {
+		return out, fmt.Errorf("view: mail/%s.html: %w", file, err)
+	}
+	if err := s.texts[file].Execute(&t, l); err != nil {
+		return out, fmt.Errorf("view: mail/%s.txt: %w", file, err)
+	}
+	out.Subject, out.HTML, out.Text = oneLine(l.Subject), h.String(), unmark(t.String())
+	return out, nil
+}
+
+func (s *set) facts(m notify.Message) []fact {
+	var list []fact
+	add := func(key, value string, mono bool) {
+		if value != "" {
+			list = append(list, fact{s.say(key, nil), value, mono})
+		}
+	}
+	login := m.Args["login"]
+	if login == "" {
+		login = m.Who.Login
+	}
+	add("receipt.account", login, false)
+	if k := m.Args["kind"]; k != "" {
+		value := s.text(kindText(verify.Kind(k)))
+		if n := m.Args["name"]; n != "" {
+			value += " (" + n + ")"
+		}
+		add("mail.method", value, false)
+	}
+	if at := rfc3339(m.Args["at"]); !at.IsZero() {
+		add("mail.when", s.bundle.DateTime(s.lang.Tag, at)+" ("+s.bundle.Zone()+")", false)
+	}
+	add("mail.where", s.where(Activity{Door: m.Args["door"], Address: m.Args["address"]}), false)
+	if p := m.Args["proofs"]; p != "" {
+		var kinds []verify.Kind
+		for k := range strings.SplitSeq(p, ",") {
+			kinds = append(kinds, verify.Kind(k))
+		}
+		add("receipt.proofs", s.kinds(kinds), false)
+	}
+	add("receipt.number", m.Args["receipt"], true)
+	return list
+}
+
+// unmark takes the direction marks out where a reader may show them as boxes
+// (subjects, SMS, text parts).
+func unmark(s string) string { return strings.NewReplacer("\u2068", "", "\u2069", "").Replace(s) }
+
+// oneLine: no header may be smuggled in by a name (security case 51).
+func oneLine(s string) string {
+	return strings.Map(func(r rune) rune {
+		if r < ' ' || r == 0x7f {
+			return ' '
+		}
+		return r
+	}, s)
+}

@@ -1,0 +1,75 @@
+package view
+
+import (
+	"fmt"
+	"html/template"
+	"strings"
+
+	"postern/portal/policy"
+	"postern/verify"
+)
+
+// readRows renders the rows people choose from, once: they are the same on
+// every page of a language, and the bulk of the busiest ones.
+func (s *set) readRows(base *template.Template) error {
+	t, err := base.Clone()
+	if err != nil {
+		return fmt.Errorf("view: %w", err)
+	}
+	s.ready = map[string]template.HTML{}
+	render := func(key, name string, data any) error {
+		var b strings.Builder
+		if err := t.ExecuteTemplate(&b, name, data); err != nil {
+			return fmt.Errorf("view: web/fields.html: %w", err)
+		}
+		s.ready[key] = template.HTML(b.String())
+		return nil
+	}
+	for _, first := range []bool{false, true} {
+		for _, k := range []verify.Kind{verify.Passkey, verify.TOTP, verify.YubiKey, verify.Email, verify.SMS, verify.RecoveryCode, verify.Approval, verify.Password} {
+			if err := render(rowKey(string(k), first), "choice", struct {
+				Kind  verify.Kind
+				First bool
+			}{k, first}); err != nil {
+				return err
+			}
+		}
+		for _, p := range []policy.Purpose{policy.Reset, policy.Unlock, policy.Change, policy.SignIn} {
+			if err := render(rowKey("start."+string(p), first), "start-choice", struct {
+				Purpose policy.Purpose
+				First   bool
+			}{p, first}); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+func rowKey(name string, first bool) string {
+	if first {
+		return name + "!"
+	}
+	return name
+}
+
+// choices are the rows of what can be chosen now; the first may be the green one.
+func (w *words) choices(all []Option, green bool) template.HTML {
+	var b strings.Builder
+	for _, o := range all {
+		if o.Reason != "" {
+			continue
+		}
+		b.WriteString(string(w.ready[rowKey(string(o.Kind), green)]))
+		green = false
+	}
+	return template.HTML(b.String())
+}
+
+func (w *words) offers(all []policy.Purpose) template.HTML {
+	var b strings.Builder
+	for i, p := range all {
+		b.WriteString(string(w.ready[rowKey("start."+string(p), i == 0)]))
+	}
+	return template.HTML(b.String())
+}

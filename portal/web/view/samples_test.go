@@ -1,0 +1,128 @@
+package view
+
+import (
+	"time"
+
+	"postern/directory"
+	"postern/portal/policy"
+	"postern/verify"
+)
+
+var sampleNow = time.Date(2026, 3, 12, 8, 41, 0, 0, time.UTC)
+
+// sample is one page with representative data, and what it must say.
+type sample struct {
+	name  string
+	page  Page
+	step  string
+	error string // data-error that must be there
+}
+
+func at(minutes int) time.Time { return sampleNow.Add(time.Duration(minutes) * time.Minute) }
+
+var requestJSON = `{"publicKey":{"challenge":"q83vEjRWeJA","rpId":"localhost","userVerification":"required","allowCredentials":[]}}`
+
+var createJSON = `{"publicKey":{"rp":{"id":"localhost","name":"Postern"},"user":{"id":"AAAA","name":"user1","displayName":"Ada"},"challenge":"q83vEjRWeJAAAAAAAAAAAA","pubKeyCredParams":[{"type":"public-key","alg":-7},{"type":"public-key","alg":-257}],"authenticatorSelection":{"residentKey":"required","userVerification":"required"}}}`
+
+func fault(field, code string) []Fault {
+	return []Fault{{Field: field, Code: code, Left: 3, Limit: 14, Until: at(60), Retry: 5 * time.Minute}}
+}
+
+func methods() []Method {
+	return []Method{
+		{ID: "a1", Kind: verify.Passkey, Name: "Work laptop <1>", Created: at(-9000), Used: at(-60)},
+		{ID: "a2", Kind: verify.TOTP, Name: "Phone app", Created: at(-120), Cooling: at(1300)},
+		{Kind: verify.RecoveryCode, Created: at(-9000), Left: 2, Total: 10},
+		{Kind: verify.Email, Masked: "u•••1@example.org"},
+	}
+}
+
+func options() []Option {
+	return []Option{{Kind: verify.Passkey}, {Kind: verify.TOTP}, {Kind: verify.YubiKey}, {Kind: verify.Email}, {Kind: verify.SMS}, {Kind: verify.RecoveryCode}, {Kind: verify.Approval, Reason: "needs_other_first"}}
+}
+
+func activities() []Activity {
+	var list []Activity
+	for i, kind := range []string{"password.reset", "proof.failed", "proof.ok", "factor.added", "signin", "case.started", "never.heard.of"} {
+		list = append(list, Activity{At: at(-i * 400), Kind: kind, Outcome: "ok", Factor: verify.TOTP, Purpose: policy.Reset, Address: "192.0.2.17", Door: "web"})
+	}
+	return append(list, Activity{At: at(-5000), Kind: "password.changed", Outcome: "refused"})
+}
+
+func samples() []sample {
+	f := Frame{CSRF: "tok<en"}
+	in := Frame{CSRF: "tok", Person: "user1"}
+	with := func(f Frame, faults []Fault) Frame { f.Faults = faults; f.Here = "/recover"; return f }
+	said := in
+	said.Notice = Text{Key: "event.factor_removed", Args: map[string]any{"Factor": kindText(verify.TOTP)}}
+	rules := RulesOf(directory.Rules{MinLength: 14, MaxLength: 64, Complexity: true, History: 24, QualityCheck: true}, 8, 256, []string{"user1", "Ada", "Lovelace", "x"}, true, true)
+	list := []sample{
+		{"start", &Start{Frame: f, Offers: []policy.Purpose{policy.Reset, policy.Unlock, policy.Change, policy.SignIn}}, "start", ""},
+		{"form-reset", &StartForm{Frame: f, Purpose: policy.Reset}, "start", ""},
+		{"form-unlock", &StartForm{Frame: f, Purpose: policy.Unlock, Login: `"user1`}, "start", ""},
+		{"form-change", &StartForm{Frame: f, Purpose: policy.Change}, "start", ""},
+		{"form-change-wrong", &StartForm{Frame: with(f, fault("current", "wrong_password")), Purpose: policy.Change, Login: "user1"}, "start", "wrong_password"},
+		{"form-required", &StartForm{Frame: with(f, []Fault{{Field: "login", Code: "required"}}), Purpose: policy.Reset}, "start", "required"},
+		{"form-limited", &StartForm{Frame: with(f, []Fault{{Code: "limited", Retry: 90 * time.Second}}), Purpose: policy.Reset, Login: "user1"}, "start", "limited"},
+		{"signin", &SignIn{Frame: f}, "start", ""},
+		{"signin-conditional", &SignIn{Frame: f, Options: requestJSON}, "start", ""},
+		{"signin-wrong", &SignIn{Frame: with(f, fault("current", "near_lockout")), Login: "user1"}, "start", "near_lockout"},
+		{"choose-first", &Choose{Frame: f, Base: "/recover", Purpose: policy.Reset, Options: options(), Need: 2, Alone: true}, "choose", ""},
+		{"choose-second", &Choose{Frame: f, Base: "/recover", Purpose: policy.Reset, Need: 1, Proven: []Proven{{verify.Email, sampleNow}},
+			Options: []Option{{Kind: verify.Passkey}, {Kind: verify.TOTP}, {Kind: verify.RecoveryCode}, {Kind: verify.Email, Reason: "same_class"}, {Kind: verify.SMS, Reason: "same_class"}, {Kind: verify.YubiKey, Reason: "not_enrolled"}}}, "choose", ""},
+		{"choose-signin", &Choose{Frame: f, Base: "/signin", Purpose: policy.SignIn, Options: options()[1:3], Need: 1}, "choose", ""},
+		{"wait", &Wait{Frame: f, Base: "/recover", Purpose: policy.Reset, Who: "manager1", Number: "47", Since: at(-1), Until: at(14)}, "wait", ""},
+		{"wait-still", &Wait{Frame: f, Base: "/recover", Purpose: policy.Reset, Who: "manager1", Since: at(-1), Until: at(14), Still: true}, "wait", ""},
+		{"new-password", &NewPassword{Frame: f, Base: "/recover", Purpose: policy.Reset, Login: "user1", Rules: rules, Phrases: []string{"copper-lantern-orbit-vivid-47", "maple-river-stone-cloud-12"}}, "new-password", ""},
+		{"new-password-short", &NewPassword{Frame: with(f, fault("password", "too_short")), Base: "/recover", Purpose: policy.Change, Login: "user1", Rules: rules}, "new-password", "too_short"},
+		{"new-password-mismatch", &NewPassword{Frame: with(f, []Fault{{Field: "confirm", Code: "mismatch"}}), Base: "/recover", Purpose: policy.Change, Login: "user1"}, "new-password", "mismatch"},
+		{"applying", &Applying{Frame: f, Base: "/recover", Purpose: policy.Reset}, "applying", ""},
+		{"done-reset", &Done{Frame: f, Purpose: policy.Reset, Login: "user1", At: sampleNow, Unlocked: true, SignedOut: true, Notified: []string{"u•••1@example.org"}, Proofs: []verify.Kind{verify.Email, verify.TOTP}, Receipt: "P-7Q4K-29XM", AddPasskey: true}, "done", ""},
+		{"done-change", &Done{Frame: f, Purpose: policy.Change, Login: "user1", At: sampleNow, StillLocked: true, ChangeAgain: true, Unconfirmed: true}, "done", ""},
+		{"done-unlock", &Done{Frame: f, Purpose: policy.Unlock, Login: "user1", At: sampleNow, Unlocked: true, Receipt: "P-7Q4K-29XM"}, "done", ""},
+		{"expired", &Expired{Frame: f, Purpose: policy.Reset, Life: 15 * time.Minute}, "expired", "expired"},
+		{"me", &Me{Frame: in, Name: "Ada Lovelace", Login: "user1", Methods: methods(), Ways: 3, Recent: activities()[:4]}, "me", ""},
+		{"me-empty", &Me{Frame: in, Name: "Ada Lovelace", Login: "user1"}, "me", ""},
+		{"factors", &Factors{Frame: said, Methods: methods(), Ways: 1, Addable: []verify.Kind{verify.Passkey, verify.TOTP, verify.RecoveryCode}}, "factors", ""},
+		{"factors-editing", &Factors{Frame: with(in, []Fault{{Field: "name", Code: "bad_name"}}), Methods: methods(), Ways: 2, Editing: "a2", Typed: "\u202e"}, "factors", "bad_name"},
+		{"offer-totp", &OfferTOTP{Frame: in, URI: "otpauth://totp/Postern:user1?secret=JBSWY3DPEHPK3PXP", QRSize: 33, QRPath: "M4 4.5h7M14 4.5h3", Secret: "JBSWY3DPEHPK3PXP"}, "offer", ""},
+		{"offer-totp-wrong", &OfferTOTP{Frame: with(in, fault("answer", "wrong_code")), URI: "otpauth://totp/x", QRSize: 33, QRPath: "M4 4.5h7", Secret: "JBSWY3DP", Name: "Phone"}, "offer", "wrong_code"},
+		{"offer-passkey", &OfferPasskey{Frame: in, Options: createJSON}, "offer", ""},
+		{"offer-passkey-wrong", &OfferPasskey{Frame: with(in, fault("answer", "wrong_passkey")), Options: requestJSON}, "offer", "wrong_passkey"},
+		{"offer-codes", &OfferCodes{Frame: in, Codes: []string{"A1B2-C3D4-E5F6-G7H8", "J1K2-M3N4-P5Q6-R7S8", "T1V2-W3X4-Y5Z6-0789"}, Login: "user1", Made: sampleNow, Replace: true}, "offer", ""},
+		{"remove", &Remove{Frame: in, Method: methods()[0], Ways: 2}, "remove", ""},
+		{"remove-last", &Remove{Frame: with(in, []Fault{{Code: "last"}}), Method: methods()[1]}, "remove", "last"},
+		{"activity", &ActivityLog{Frame: in, Rows: activities(), Older: "/me/activity?before=7"}, "activity", ""},
+		{"activity-none", &ActivityLog{Frame: in}, "activity", ""},
+		{"demo", &Demo{Frame: f, LDAP: "ldaps://127.0.0.1:6360", CAFile: "/tmp/postern/ca.pem",
+			People: []DemoPerson{{Login: "user1", Name: "Ada Lovelace", Password: "Correct-Horse-1", What: "user", TOTP: "123456", Seconds: 12, Codes: []string{"A1B2-C3D4-E5F6-G7H8"}},
+				{Login: "locked1", Name: "Grace Hopper", Password: "Correct-Horse-2", What: "locked"}},
+			Inbox: []DemoMessage{{At: sampleNow, Channel: "mail", To: "user1@example.org", Subject: "Your code", Text: "ABCD-EFGH\nonce"}, {At: sampleNow, Channel: "sms", To: "+49 555 0100", Text: "ABCD"}}}, "demo", ""},
+		{"demo-empty", &Demo{Frame: f}, "demo", ""},
+	}
+	for _, k := range []verify.Kind{verify.Passkey, verify.TOTP, verify.YubiKey, verify.Email, verify.SMS, verify.RecoveryCode, verify.Password} {
+		a := &Answer{Frame: f, Base: "/recover", Purpose: policy.Reset, Kind: k, Until: at(10), Others: options()}
+		code := "wrong_code"
+		if k == verify.Passkey {
+			a.Options, code = requestJSON, "wrong_passkey"
+		}
+		wrong := *a
+		wrong.Frame = with(f, fault("answer", code))
+		list = append(list, sample{"answer-" + string(k), a, "answer", ""}, sample{"answer-" + string(k) + "-wrong", &wrong, "answer", code})
+	}
+	for _, r := range []string{"too_many_tries", "cancelled", "superseded", "account_changed", "not_eligible", "directory_denied", "unsupported", "outcome_unknown", "not_applied", "too_many_refused_passwords"} {
+		p := &Refused{Frame: f, Purpose: policy.Reset, Reason: r, Proven: true, Receipt: "P-31TZ-80CN"}
+		list = append(list, sample{"refused-" + r, p, "refused", refusal(p)})
+	}
+	for _, c := range []string{"not_found", "conflict", "limited", "unavailable", "csrf", "bad_form", "host", "server"} {
+		p := &ErrorPage{Frame: f, Code: c, Request: "9f2c-41d0"}
+		if c == "limited" || c == "unavailable" {
+			p.Retry, p.Again, p.Until = 3*time.Minute, "/recover", at(15)
+		}
+		list = append(list, sample{"error-" + c, p, "error", c})
+	}
+	for _, topic := range Topics() {
+		list = append(list, sample{"help-" + topic, &Help{Frame: f, Topic: topic}, "help", ""})
+	}
+	return list
+}
