@@ -2,6 +2,7 @@
 package access
 
 import (
+	"slices"
 	"time"
 
 	"postern/directory"
@@ -43,4 +44,15 @@ func (p Principal) Strong() bool {
 // Fresh reports whether the last proof is at most max old.
 func (p Principal) Fresh(now time.Time, max time.Duration) bool {
 	return !p.Proven.IsZero() && now.Sub(p.Proven) <= max && !now.Before(p.Proven)
+}
+
+// Enrolled is the principal after they set up a factor and confirmed it. What
+// was confirmed is a fresh proof of possession; saved codes prove nothing by
+// being shown.
+func (p Principal) Enrolled(k verify.Kind, now time.Time) Principal {
+	if k.Class() == verify.Possession {
+		p.Proven = now
+		p.By = append(slices.Clone(p.By), k)
+	}
+	return p
 }

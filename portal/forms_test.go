@@ -1,0 +1,224 @@
+package portal
+
+import (
+	"net/http"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// posts lists every POST of the route table with a form it would take.
+func (h *house) posts() map[string][]string {
+	forms := map[string][]string{
+		"/recover/start":          {"purpose", "reset", "login", "alice"},
+		"/recover/choose":         {"factor", "totp"},
+		"/recover/answer":         {"answer", "000000"},
+		"/recover/password":       {"password", "correct horse", "confirm", "correct horse"},
+		"/recover/cancel":         {},
+		"/signin/start":           {"login", "alice"},
+		"/signin/choose":          {"factor", "totp"},
+		"/signin/answer":          {"answer", "000000"},
+		"/signin/cancel":          {},
+		"/signout":                {},
+		"/me/factors/:id/remove":  {},
+		"/me/factors/:id/rename":  {"name", "Phone"},
+		"/me/factors/:kind/offer": {},
+		"/me/factors/:kind/enrol": {"answer", "123456"},
+	}
+	posts := map[string][]string{}
+	for _, r := range h.server.app.GetRoutes(true) {
+		if r.Method != http.MethodPost {
+			continue
+		}
+		f, ok := forms[r.Path]
+		if !ok {
+			h.t.Fatalf("POST %s is in the route table and in no test", r.Path)
+		}
+		posts[concrete(r.Path)] = f
+	}
+	if len(posts) != len(forms) {
+		h.t.Fatalf("%d POST routes, %d forms", len(posts), len(forms))
+	}
+	return posts
+}
+
+// Security cases 48, 49, 50, 55 and 39: exactly the page's own fields, once.
+func TestEveryFormIsExact(t *testing.T) {
+	t.Parallel()
+	h := open(t)
+	b := h.signedIn()
+	calls := len(h.core.calls)
+	for path, fields := range h.posts() {
+		good := b.form(fields...)
+		bad := map[string]string{
+			"csrf twice":    good + "&csrf=" + b.csrf,
+			"no pairs":      "x",
+			"ends with &":   good + "&",
+			"double &":      strings.Replace(good, "&", "&&", 1) + "&a=",
+			"broken escape": good + "&x=%zz",
+			"encoded name":  good + "&%63srf=x",
+		}
+		for _, extra := range []string{"email", "phone", "to", "cc", "sms", "state", "verified", "role", "target_dn", "is_admin", "return_to", "next", "user", "ttl", "minutes", "LOGIN", "login[]", "_method", "tryAnotherWay", "skip"} {
+			bad["extra "+extra] = good + "&" + strings.ReplaceAll(extra, "[]", "%5B%5D") + "=%2F%2Fevil"
+		}
+		for i := 0; i+1 < len(fields); i += 2 {
+			bad["twice "+fields[i]] = good + "&" + fields[i] + "=" + fields[i+1]
+			bad["array "+fields[i]] = strings.Replace(good, fields[i]+"=", fields[i]+"[]=", 1)
+			bad["upper "+fields[i]] = strings.Replace(good, fields[i]+"=", strings.ToUpper(fields[i])+"=", 1)
+			bad["NUL "+fields[i]] = strings.Replace(good, fields[i]+"=", fields[i]+"=%00", 1)
+			bad["not UTF-8 "+fields[i]] = strings.Replace(good, fields[i]+"=", fields[i]+"=%ff%fe", 1)
+			bad["endless "+fields[i]] = strings.Replace(good, fields[i]+"=", fields[i]+"="+strings.Repeat("a", 40<<10), 1)
+		}
+		for what, body := range bad {
+			if a := b.do("POST", path, body); a.StatusCode != 400 || a.Page.Code != "bad_form" {
+				t.Errorf("%s, %s: %d %q", path, what, a.StatusCode, a.Page.Code)
+			}
+		}
+		if a := b.do("POST", path+"?"+good, good); a.StatusCode != 400 {
+			t.Errorf("%s with a query: %d", path, a.StatusCode)
+		}
+	}
+	if len(h.core.calls) != calls || len(h.own.calls) > 0 {
+		t.Errorf("the core was asked: %v %v", h.core.calls[calls:], h.own.calls)
+	}
+}
+
+// Security case 39: an unknown factor, or one the plan does not allow, opens nothing.
+func TestOnlyOfferedFactors(t *testing.T) {
+	t.Parallel()
+	h := open(t)
+	b := h.started("reset")
+	for factor, want := range map[string]int{"": 400, "none": 400, "TOTP": 400, "email": 409, "approval": 409, "password": 409} {
+		if a := b.post("/recover/choose", "factor", factor); a.StatusCode != want {
+			t.Errorf("factor %q: %d, want %d", factor, a.StatusCode, want)
+		}
+	}
+}
+
+// Security case 52: whatever a name is made of, it goes to the directory as it
+// is and comes back inert.
+func TestOddNamesAreTakenAsTheyAre(t *testing.T) {
+	t.Parallel()
+	h := open(t)
+	for _, name := range []string{"a\r\nSet-Cookie: x=y", "a\u202eb", "a\u200bb", "ａｌｉｃｅ", "al\u0131ce", "e\u0301", "*)(objectClass=*", "<svg onload=alert(1)>", strings.Repeat("ä", 128), "a b", " alice ", "CORP\\alice"} {
+		b := h.tab()
+		b.get("/recover/reset")
+		b.post("/recover/start", "purpose", "reset", "login", name).leads(t, "/recover")
+		if got := h.core.seen[len(h.core.seen)-1].Login; got != name {
+			t.Errorf("the core got %q for %q", got, name)
+		}
+		if a := b.get("/recover").want(t, 200, "Choose"); strings.Contains(string(a.body), "Set-Cookie") || strings.Contains(string(a.body), name) {
+			t.Errorf("a stranger's page repeats %q: %s", name, a.body)
+		}
+	}
+}
+
+// What was typed is kept after an error, a secret never; the fault is beside its field.
+func TestFaultsComeBackOnTheForm(t *testing.T) {
+	t.Parallel()
+	h := open(t)
+	b := h.tab()
+	b.get("/recover/change")
+	a := b.post("/recover/start", "purpose", "change", "login", "", "current", "Canary-7531").want(t, 422, "StartForm")
+	if len(a.Page.Faults) != 1 || a.Page.Faults[0].Field != "login" || a.Page.Here != "/recover/change" {
+		t.Errorf("%+v", a.Page)
+	}
+	a = b.post("/recover/start", "purpose", "change", "login", "alice", "current", "Canary-7531").want(t, 422, "Answer")
+	if a.Page.Faults[0].Code != "wrong_password" || a.Page.Faults[0].Field != "answer" || a.Page.Faults[0].Left != 4 || a.Page.Here != "/recover" {
+		t.Errorf("%+v", a.Page)
+	}
+	b = h.proven()
+	a = b.post("/recover/password", "password", "short", "confirm", "short").want(t, 422, "NewPassword")
+	if f := a.Page.Faults; len(f) != 1 || f[0].Field != "password" || f[0].Code != "too_short" || f[0].Limit != 10 {
+		t.Errorf("%+v", f)
+	}
+	a = b.post("/recover/password", "password", "Canary-7531-x", "confirm", "Canary-7531-y").want(t, 422, "NewPassword")
+	if f := a.Page.Faults; len(f) != 1 || f[0].Field != "confirm" || f[0].Code != "mismatch" {
+		t.Errorf("%+v", f)
+	}
+	// Security case 53: the exact text.
+	for _, pw := range []string{" \"lead\\ing & trail+ing% ", "пароль-пароль-😀", strings.Repeat("x", 256)} {
+		b := h.proven()
+		b.post("/recover/password", "password", pw, "confirm", pw).leads(t, "/recover")
+		if got := h.core.dir.Password(alice.ID); got != pw {
+			t.Errorf("set %q, want %q", got, pw)
+		}
+	}
+	// Security case 113: no secret in any log.
+	if strings.Contains(h.log.String(), "Canary") || strings.Contains(h.log.String(), "123456") {
+		t.Error("a secret is in the log")
+	}
+}
+
+// Security case 15: generated over the route table. The address limit stands
+// before every POST, and each one that takes a secret asks the core, which
+// counts per account and factor; none compares anything by itself.
+func TestEveryPostIsLimited(t *testing.T) {
+	t.Parallel()
+	h := open(t)
+	for path, fields := range h.posts() {
+		b := h.signedIn()
+		before := len(h.limits.keys)
+		b.post(path, fields...)
+		if n := len(h.limits.keys) - before; n != 1 || h.limits.keys[before] != "address 203.0.113.7" {
+			t.Errorf("%s took %v", path, h.limits.keys[before:])
+		}
+	}
+	b := h.signedIn()
+	calls, own := len(h.core.calls), len(h.own.calls)
+	h.limits.most = 1
+	for path, fields := range h.posts() {
+		a := b.post(path, fields...).want(t, 429, "ErrorPage")
+		if a.Page.Code != "limited" || a.Header.Get("Retry-After") != "90" {
+			t.Errorf("%s: %q %q", path, a.Page.Code, a.Header.Get("Retry-After"))
+		}
+	}
+	if len(h.core.calls) != calls || len(h.own.calls) != own {
+		t.Errorf("work was done over the limit: %v %v", h.core.calls[calls:], h.own.calls[own:])
+	}
+	secrets := map[string]string{"/recover/start": "start", "/signin/start": "start", "/recover/answer": "prove", "/signin/answer": "prove", "/recover/password": "finish"}
+	h.limits.most = 0
+	for path, call := range secrets {
+		b := h.started("reset")
+		if strings.HasPrefix(path, "/signin") {
+			b = h.tab()
+			b.get("/signin")
+			b.post("/signin/start", "login", "alice")
+			b.get("/signin")
+		}
+		from := len(h.core.calls)
+		b.post(path, h.posts()[path]...)
+		want := call
+		if path == "/recover/password" {
+			want = "finish"
+		}
+		if !slices.Contains(h.core.calls[from:], want) {
+			t.Errorf("%s did not ask the core: %v", path, h.core.calls[from:])
+		}
+	}
+}
+
+// Security case 17: a limiter that cannot answer is a no, for everything but files.
+func TestLimiterDownIsANo(t *testing.T) {
+	t.Parallel()
+	h := open(t)
+	b := h.signedIn()
+	calls := len(h.core.calls)
+	h.limits.fail = errRedis
+	for path, fields := range h.posts() {
+		a := b.post(path, fields...).want(t, 503, "ErrorPage")
+		if a.Page.Code != "unavailable" || a.Header.Get("Retry-After") == "" || strings.Contains(string(a.body), "10.0.0.9") {
+			t.Errorf("%s: %s", path, a.body)
+		}
+	}
+	b.get("/recover").want(t, 503, "ErrorPage")
+	if a := b.get("/static/x.123.css"); a.StatusCode != 200 {
+		t.Errorf("files: %d", a.StatusCode)
+	}
+	if len(h.core.calls) != calls {
+		t.Errorf("work was done: %v", h.core.calls[calls:])
+	}
+	if !strings.Contains(h.log.String(), "10.0.0.9") {
+		t.Error("the operator was not told")
+	}
+}

@@ -1,0 +1,56 @@
+package web
+
+import (
+	"context"
+	"encoding/base64"
+	"io"
+
+	"github.com/valyala/fasthttp"
+
+	"postern/portal/session"
+)
+
+// Sessions keep what is known of a browser by a hash of its token, and end it
+// when it was idle or lived too long. See session.Manager.
+type Sessions interface {
+	// Find returns session.ErrNone when there is none.
+	Find(ctx context.Context, token string) (session.State, error)
+	// Replace ends the session of old, if there is one, and stores s under the
+	// token next, in one step. The zero State is not stored.
+	Replace(ctx context.Context, old, next string, s session.State) error
+	// Hash names a session where its token must not be known.
+	Hash(token string) string
+}
+
+const (
+	sessionCookie = "__Host-postern"
+	langCookie    = "__Host-lang"
+	tokenBytes    = 32
+)
+
+// newToken makes a browser's identity: 256 random bits.
+func newToken(rand io.Reader) (string, error) {
+	b := make([]byte, tokenBytes)
+	_, err := io.ReadFull(rand, b)
+	return base64.RawURLEncoding.EncodeToString(b), err
+}
+
+func validToken(t string) bool {
+	b, err := base64.RawURLEncoding.Strict().DecodeString(t)
+	return err == nil && len(b) == tokenBytes
+}
+
+// setCookie sets a cookie that only this host gets back, only over TLS (or on
+// localhost), out of reach of scripts, gone with the browser's session. The
+// server alone knows when a session ends.
+func (v *visit) setCookie(name, value string) {
+	c := fasthttp.AcquireCookie()
+	defer fasthttp.ReleaseCookie(c)
+	c.SetKey(name)
+	c.SetValue(value)
+	c.SetPath("/")
+	c.SetSecure(true)
+	c.SetHTTPOnly(true)
+	c.SetSameSite(fasthttp.CookieSameSiteLaxMode)
+	v.Response().Header.SetCookie(c)
+}
