@@ -107,6 +107,7 @@ const (
 	ReasonUnknown      Reason = "outcome_unknown"
 	ReasonNotApplied   Reason = "not_applied"
 	ReasonRefusedSaves Reason = "too_many_refused_passwords"
+	ReasonTooOften     Reason = "too_often"
 )
 
 // Step is what comes next. The values are the data-step of the page.
@@ -133,7 +134,7 @@ func (c *Case) Next(now time.Time) Step {
 	case InFlight:
 		return StepApplying
 	}
-	if c.Closed != "" {
+	if c.Closed != "" && !c.Ghost() {
 		return StepRefused
 	}
 	if !now.Before(c.Expires) {
@@ -157,9 +158,40 @@ func (c *Case) Next(now time.Time) Step {
 	return StepChoose
 }
 
+// Ghost is a case that another one's success ended before anything was proved
+// in it. It goes on as a decoy: were it refused, a stranger who merely typed a
+// name and waited would learn that its owner exists and has just got back in.
+func (c *Case) Ghost() bool { return c.Closed == ReasonSuperseded && len(c.Proofs) == 0 }
+
+// end closes the case. How it was closed first stays; a ghost ends like a decoy.
+func (c *Case) end(why Reason) {
+	c.Open, c.Held = nil, nil
+	if c.Ghost() {
+		c.Outcome = Outcome{Status: Declined, Reason: why}
+		return
+	}
+	c.Closed = why
+}
+
+// Why is the reason it ended for; empty while it runs.
+func (c *Case) Why() Reason {
+	if c.Outcome.Reason != "" {
+		return c.Outcome.Reason
+	}
+	return c.Closed
+}
+
+// Somebody is the person a factor may know of; nil for a decoy.
+func (c *Case) Somebody() *directory.User {
+	if c.Ghost() {
+		return nil
+	}
+	return c.Person
+}
+
 // Proven reports whether the proofs in the row satisfy the plan in the row. A
 // decoy never does.
-func (c *Case) Proven() bool { return c.Person != nil && c.Plan.Enough(c.Kinds()) }
+func (c *Case) Proven() bool { return c.Somebody() != nil && c.Plan.Enough(c.Kinds()) }
 
 // Kinds of the proofs so far, in order.
 func (c *Case) Kinds() []verify.Kind {

@@ -20,7 +20,7 @@ func (s *Service) Choose(ctx context.Context, id string, k verify.Kind) (*Case, 
 	}
 	ch, err := s.factors[k].Begin(ctx, s.subject(c))
 	if err != nil {
-		return c, err
+		return c, unavailable(err)
 	}
 	if ch.Deliver != nil {
 		if err := s.takeDelivery(ctx, c, ch.Deliver.Channel); err != nil {
@@ -78,12 +78,12 @@ func (s *Service) takeDelivery(ctx context.Context, c *Case, channel string) err
 // destination is where a code would go now, for its limit; the address it is
 // really sent to is read again by the job.
 func (s *Service) destination(c *Case, channel string) string {
-	if c.Person != nil {
-		if channel == string(notify.SMS) && len(c.Person.Phone) > 0 {
-			return c.Person.Phone[0]
+	if p := c.Somebody(); p != nil {
+		if channel == string(notify.SMS) && len(p.Phone) > 0 {
+			return p.Phone[0]
 		}
-		if channel == string(notify.Mail) && len(c.Person.Mail) > 0 {
-			return c.Person.Mail[0]
+		if channel == string(notify.Mail) && len(p.Mail) > 0 {
+			return p.Mail[0]
 		}
 	}
 	return string(c.Key)
@@ -94,8 +94,8 @@ func (s *Service) destination(c *Case, channel string) string {
 func (s *Service) delivery(c *Case, ch verify.Challenge) notify.Message {
 	m := notify.Message{Channel: notify.Channel(ch.Deliver.Channel), Template: ch.Deliver.Template, Lang: c.Lang,
 		Args: ch.Deliver.Args, NotAfter: ch.Expires, Case: c.ID}
-	if c.Person != nil {
-		m.Who = *c.Person
+	if p := c.Somebody(); p != nil {
+		m.Who = *p
 	}
 	return m
 }

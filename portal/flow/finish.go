@@ -6,7 +6,6 @@ import (
 	"slices"
 
 	"postern/directory"
-	"postern/portal/limit"
 	"postern/portal/password"
 	"postern/portal/policy"
 )
@@ -68,7 +67,7 @@ func (s *Service) Finish(ctx context.Context, id string, pw directory.Secret, ho
 	if now == nil {
 		return s.Load(ctx, id)
 	}
-	if c, err = s.intend(ctx, c, *now); err != nil {
+	if c, err = s.intend(ctx, c, *now); err != nil || c.Outcome.Status != InFlight {
 		return c, err
 	}
 	s.reach("after-intent")
@@ -115,7 +114,7 @@ func (s *Service) close(ctx context.Context, c *Case, why Reason, detail string)
 		if !c.Live(now) || c.Outcome.Status == InFlight {
 			return Effects{}, ErrConflict
 		}
-		c.Closed, c.Open, c.Held = why, nil, nil
+		c.end(why)
 		return Effects{Events: events(s.event(c, "case.closed", refused, withReason(string(why)), withDetail("cause", detail)))}, nil
 	})
 }
@@ -123,9 +122,15 @@ func (s *Service) close(ctx context.Context, c *Case, why Reason, detail string)
 // intend is the first transaction: from here on the case cannot write again.
 func (s *Service) intend(ctx context.Context, c *Case, u directory.User) (*Case, error) {
 	at := s.Now()
-	return s.Store.Update(ctx, c.ID, func(_ context.Context, c *Case) (Effects, error) {
+	return s.Store.Update(ctx, c.ID, func(ctx context.Context, c *Case) (Effects, error) {
 		if c.Next(at) != StepNewPassword {
 			return Effects{}, ErrConflict
+		}
+		if often, err := s.tooOften(ctx, c, at); err != nil {
+			return Effects{}, err
+		} else if often {
+			c.end(ReasonTooOften)
+			return Effects{Events: events(s.event(c, "case.closed", refused, withReason(string(ReasonTooOften))))}, nil
 		}
 		c.Person = &u
 		c.Outcome = Outcome{Status: InFlight, Intent: at, Before: u.State.PasswordSet, Saves: c.Outcome.Saves, Receipt: s.receipt()}
@@ -194,7 +199,7 @@ func (s *Service) endLock(ctx context.Context, c *Case, rules directory.Rules, u
 // the person may try another password.
 func (s *Service) conclude(ctx context.Context, c *Case, o Outcome, again error) (*Case, error) {
 	at := s.Now()
-	done, err := s.Store.Update(ctx, c.ID, func(_ context.Context, c *Case) (Effects, error) {
+	done, err := s.Store.Update(ctx, c.ID, func(ctx context.Context, c *Case) (Effects, error) {
 		if c.Outcome.Status != InFlight {
 			return Effects{}, ErrConflict
 		}
@@ -210,12 +215,12 @@ func (s *Service) conclude(ctx context.Context, c *Case, o Outcome, again error)
 			e := Effects{Events: events(s.event(c, "password.refused", refused, withReason(string(o.Reason))))}
 			c.Outcome.Reason, c.Outcome.At = "", c.Outcome.Intent
 			if c.Outcome.Saves >= maxSaves {
-				c.Closed, c.Held = ReasonRefusedSaves, nil
+				c.end(ReasonRefusedSaves)
 			}
 			return e, nil
 		case Applied:
 			c.Held = nil
-			return s.applied(c), nil
+			return s.applied(c), s.countDone(ctx, c, at)
 		}
 		c.Held = nil
 		return Effects{Events: events(s.event(c, verb(c.Purpose), outcomeOf(o.Status), withReason(string(o.Reason))))}, nil
@@ -235,12 +240,6 @@ func (s *Service) unlock(ctx context.Context, c *Case) (*Case, error) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), writeTimeout)
 	defer cancel()
 	s.reach("after-intent")
-	var over *Limited
-	if err := s.take(ctx, limit.Unlocks, string(c.Key)); errors.As(err, &over) {
-		return s.conclude(ctx, c, Outcome{Status: Declined, Reason: ReasonNotEligible}, nil)
-	} else if err != nil {
-		return s.conclude(ctx, c, Outcome{Status: Declined, Reason: ReasonNotApplied}, nil)
-	}
 	un, can := s.Directory.(directory.Unlocker)
 	if !can {
 		return s.conclude(ctx, c, Outcome{Status: Declined, Reason: ReasonUnsupported}, nil)

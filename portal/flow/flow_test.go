@@ -2,6 +2,8 @@ package flow_test
 
 import (
 	"errors"
+	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -307,7 +309,7 @@ func TestStoreAndLimitErrorsMeanNo(t *testing.T) {
 	r := newRig(t)
 	c := r.proven("alice")
 	r.store.Fail = errors.New("disk full")
-	if _, err := r.nodes[0].Finish(ctx, c.ID, directory.NewSecret(newPass), nil); err == nil || r.dir.Written() != 0 {
+	if _, err := r.nodes[0].Finish(ctx, c.ID, directory.NewSecret(newPass), nil); !errors.Is(err, flow.ErrUnavailable) || r.dir.Written() != 0 {
 		t.Fatal("written without a record", err)
 	}
 	r.store.Fail = nil
@@ -317,4 +319,59 @@ func TestStoreAndLimitErrorsMeanNo(t *testing.T) {
 	}
 	r.dir.Down = nil
 	r.wantNext(c, flow.StepNewPassword)
+}
+
+// security case 69: a bounded number of successes a day, whatever the door's limits.
+func TestSuccessesADayAreBounded(t *testing.T) {
+	r := newRig(t)
+	r.perDay = 2
+	for i := range 3 {
+		c := r.prove(r.start(policy.Unlock, "alice"), verify.Passkey)
+		want := flow.StepDone
+		if i == 2 {
+			want = flow.StepRefused
+		}
+		r.wantNext(c, want)
+	}
+	if n := r.dir.Written(); n != 2 {
+		t.Errorf("%d unlocks reached the directory", n)
+	}
+	r.clock.Advance(24 * time.Hour)
+	r.wantNext(r.prove(r.start(policy.Unlock, "alice"), verify.Passkey), flow.StepDone)
+}
+
+// security case 1: somebody who typed the owner's name and waits must not see
+// when the owner gets back in.
+func TestStrangerDoesNotSeeTheOwnersSuccess(t *testing.T) {
+	r := newRig(t)
+	stranger, decoy := r.start(policy.Reset, "alice"), r.start(policy.Reset, "nobody")
+	sent := len(r.store.Messages)
+	if _, err := r.nodes[0].Finish(ctx, r.proven("alice").ID, directory.NewSecret(newPass), nil); err != nil {
+		t.Fatal(err)
+	}
+	walk := func(c *flow.Case) (steps []string) {
+		note := func(c *flow.Case, err error) {
+			steps = append(steps, string(c.Next(r.clock.Now())), fmt.Sprint(err))
+		}
+		c, err := r.nodes[0].Load(ctx, c.ID)
+		note(c, err)
+		c, err = r.nodes[0].Choose(ctx, c.ID, verify.Email)
+		note(c, err)
+		for range 6 {
+			after, err := r.nodes[1].Prove(ctx, c.ID, c.Open.State, nil) // even with the very code
+			note(after, err)
+		}
+		return steps
+	}
+	if a, b := walk(stranger), walk(decoy); !slices.Equal(a, b) {
+		t.Errorf("the stranger saw\n%s\na decoy shows\n%s", a, b)
+	}
+	for _, m := range r.store.Messages[sent:] {
+		if m.Template == "code" && m.Who.ID != "" {
+			t.Error("a code was sent for a case that is over")
+		}
+	}
+	if c, _ := r.nodes[0].Load(ctx, stranger.ID); c.Proven() || len(c.Proofs) > 0 {
+		t.Error("the case of before still opens gates")
+	}
 }

@@ -61,13 +61,14 @@ func (s *Service) takeAnswer(ctx context.Context, id string) (*Case, error) {
 		return before, err
 	}
 	var open verify.Challenge
+	var spent bool
 	now := s.Now()
 	c, err := s.Store.Update(ctx, id, func(ctx context.Context, c *Case) (Effects, error) {
 		if c.Next(now) != StepAnswer || c.Turn != before.Turn {
 			return Effects{}, ErrConflict
 		}
-		if c.Misses >= c.Plan.Tries {
-			c.Closed, c.Open = ReasonTries, nil
+		if spent = c.Misses >= c.Plan.Tries; spent {
+			c.end(ReasonTries)
 			return Effects{Events: events(s.event(c, "case.closed", refused, withReason(string(ReasonTries))))}, nil
 		}
 		if kind.Guessable() {
@@ -93,7 +94,7 @@ func (s *Service) takeAnswer(ctx context.Context, id string) (*Case, error) {
 	if err != nil {
 		return before, err
 	}
-	if c.Closed != "" {
+	if spent {
 		return c, ErrConflict
 	}
 	taken := *c
@@ -192,7 +193,7 @@ func (s *Service) right(ctx context.Context, taken *Case, kind verify.Kind, ev v
 		}
 		e := Effects{Events: events(s.event(c, "proof.ok", ok, withFactor(kind)))}
 		if c.Proven() {
-			s.settleProven(c, now, &e)
+			return e, s.settleProven(ctx, c, now, &e)
 		}
 		return e, nil
 	})
@@ -207,15 +208,23 @@ func (s *Service) right(ctx context.Context, taken *Case, kind verify.Kind, ev v
 
 // settleProven does what the last proof itself decides. A reset or change
 // waits for its password.
-func (s *Service) settleProven(c *Case, now time.Time, e *Effects) {
+func (s *Service) settleProven(ctx context.Context, c *Case, now time.Time, e *Effects) error {
 	switch c.Purpose {
 	case policy.SignIn, policy.StepUp:
 		c.Outcome = Outcome{Status: Applied, At: now}
 		e.Events = append(e.Events, s.event(c, "signin", ok))
 	case policy.Unlock:
+		if often, err := s.tooOften(ctx, c, now); err != nil {
+			return err
+		} else if often {
+			c.end(ReasonTooOften)
+			e.Events = append(e.Events, s.event(c, "case.closed", refused, withReason(string(ReasonTooOften))))
+			return nil
+		}
 		c.Outcome = Outcome{Status: InFlight, Intent: now, Before: c.Person.State.PasswordSet, Receipt: s.receipt()}
 		e.Events = append(e.Events, s.event(c, "unlock.intent", intent))
 	}
+	return nil
 }
 
 // wrong records an answer that did not open the gate. A fault of ours or of a
@@ -235,7 +244,7 @@ func (s *Service) wrong(ctx context.Context, taken *Case, kind verify.Kind, caus
 		}
 		e := Effects{Events: events(s.event(c, "proof.failed", failed, withFactor(kind), withReason(reason)))}
 		if c.Misses >= c.Plan.Tries {
-			c.Closed, c.Open = ReasonTries, nil
+			c.end(ReasonTries)
 			e.Events = append(e.Events, s.event(c, "case.closed", refused, withReason(string(ReasonTries))))
 		}
 		return e, nil
@@ -244,7 +253,7 @@ func (s *Service) wrong(ctx context.Context, taken *Case, kind verify.Kind, caus
 		return taken, err
 	}
 	if code == "" {
-		return c, cause
+		return c, unavailable(cause)
 	}
 	// The answer is no already; what this finds out stops the next start.
 	if err := s.Limits.Failed(ctx, addressKey(c.Address), string(c.Key)); err != nil {
@@ -299,7 +308,7 @@ func (s *Service) Cancel(ctx context.Context, id string) error {
 		if !c.Live(now) || c.Outcome.Status == InFlight {
 			return Effects{}, ErrConflict
 		}
-		c.Closed, c.Open, c.Held = ReasonCancelled, nil, nil
+		c.end(ReasonCancelled)
 		return Effects{Events: events(s.event(c, "case.closed", ok, withReason(string(ReasonCancelled))))}, nil
 	})
 	return err

@@ -38,10 +38,15 @@ func (c *clock) Advance(d time.Duration) {
 	c.t = c.t.Add(d)
 }
 
-type stubPolicy struct{}
+// stubPolicy reads the rig's daily limit.
+type stubPolicy struct{ r *rig }
 
-func (stubPolicy) For(_ access.Door, p policy.Purpose, _ directory.User) policy.Plan { return plan(p) }
-func (stubPolicy) Decoy(_ access.Door, p policy.Purpose, _ []byte) policy.Plan       { return plan(p) }
+func (s stubPolicy) For(_ access.Door, p policy.Purpose, _ directory.User) policy.Plan {
+	out := plan(p)
+	out.PerDay = s.r.perDay
+	return out
+}
+func (stubPolicy) Decoy(_ access.Door, p policy.Purpose, _ []byte) policy.Plan { return plan(p) }
 func (stubPolicy) Eligible(u directory.User) string {
 	switch {
 	case u.Privileged != "":
@@ -96,6 +101,7 @@ type rig struct {
 	fac    map[verify.Kind]*flowtest.Factor
 	strike flow.StrikeRule
 	fail   func(string)
+	perDay int
 }
 
 const (
@@ -126,7 +132,7 @@ func newRig(t testing.TB, change ...func(*rig)) *rig {
 		c(r)
 	}
 	for i := range r.nodes {
-		s, err := flow.New(flow.Options{Directory: r.dir, Policy: stubPolicy{}, Factors: factors, Vault: noVault{}, Store: r.store, Counters: r.store,
+		s, err := flow.New(flow.Options{Directory: r.dir, Policy: stubPolicy{r}, Factors: factors, Vault: noVault{}, Store: r.store, Counters: r.store,
 			Limits: openLimits{}, Judge: stubJudge{}, DecoyKey: bytes.Repeat([]byte{7}, 32), Strikes: r.strike, Now: r.clock.Now, Rand: rand.Reader,
 			Failpoint: func(p string) {
 				if r.fail != nil {

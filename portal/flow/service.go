@@ -99,6 +99,7 @@ func New(o Options) (*Service, error) {
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
+	o.Store, o.Counters = guarded{o.Store}, guardedCounters{o.Counters}
 	s := &Service{parts: o, factors: map[verify.Kind]verify.Factor{}}
 	for _, f := range o.Factors {
 		s.factors[f.Kind()] = f
@@ -141,7 +142,7 @@ func (s *Service) take(ctx context.Context, name limit.Name, key string) error {
 	if errors.As(err, &over) {
 		return &Limited{Retry: over.Retry}
 	}
-	return err
+	return unavailable(err)
 }
 
 func addressKey(address string) string {
@@ -166,7 +167,7 @@ func (s *Service) decoyID(seed string) directory.ID {
 func seedOf(login string) string { return strings.ToLower(strings.TrimSpace(login)) }
 
 func (s *Service) subject(c *Case) verify.Subject {
-	return verify.Subject{ID: c.Key, User: c.Person, Case: c.ID, Purpose: string(c.Purpose), Lang: c.Lang}
+	return verify.Subject{ID: c.Key, User: c.Somebody(), Case: c.ID, Purpose: string(c.Purpose), Lang: c.Lang}
 }
 
 var crockford = base32.NewEncoding("0123456789ABCDEFGHJKMNPQRSTVWXYZ").WithPadding(base32.NoPadding)
@@ -210,10 +211,10 @@ func (s *Service) Options(ctx context.Context, c *Case) ([]Option, error) {
 		if o.Reason == "not_allowed" {
 			continue
 		}
-		if o.Reason == "" && len(c.Proofs) > 0 && c.Person != nil && inVault(k) {
+		if o.Reason == "" && len(c.Proofs) > 0 && c.Somebody() != nil && inVault(k) {
 			have, err := s.Vault.Credentials(ctx, c.Key, k)
 			if err != nil {
-				return nil, err
+				return nil, unavailable(err)
 			}
 			if len(have) == 0 {
 				o.Reason = "not_enrolled"

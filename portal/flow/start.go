@@ -38,7 +38,8 @@ func (s *Service) Start(ctx context.Context, r StartRequest) (*Case, error) {
 		return nil, err
 	}
 	if c.Key != "" {
-		if err := s.take(ctx, limit.StartAccount, string(c.Key)); err != nil {
+		// With the address, so that strangers elsewhere cannot keep a person out.
+		if err := s.take(ctx, limit.StartAccount, limit.Key(string(c.Key), addressKey(r.Address))); err != nil {
 			return nil, err
 		}
 	}
@@ -137,7 +138,7 @@ func (s *Service) begin(ctx context.Context, c *Case, k verify.Kind) error {
 	}
 	ch, err := f.Begin(ctx, s.subject(c))
 	if err != nil {
-		return err
+		return unavailable(err)
 	}
 	c.Open = &ch
 	c.Turn++
@@ -152,7 +153,7 @@ func (s *Service) enrolled(ctx context.Context, owner directory.ID) (kinds []ver
 		}
 		have, err := s.Vault.Credentials(ctx, owner, k)
 		if err != nil {
-			return nil, err
+			return nil, unavailable(err)
 		}
 		if len(have) > 0 {
 			kinds = append(kinds, k)

@@ -1,6 +1,11 @@
 package flow
 
-import "time"
+import (
+	"context"
+	"time"
+
+	"postern/verify"
+)
 
 // Strikes counts answers that were not right, for one account and one factor,
 // over all cases, addresses and nodes. It rises before the answer is checked.
@@ -54,3 +59,35 @@ func (r StrikeRule) Add(s Strikes, now time.Time) (next Strikes, wait time.Durat
 func (s Strikes) Clear() Strikes {
 	return Strikes{Window: max(0, s.Window-1), Since: s.Since, Last: s.Last}
 }
+
+// tooOften reports whether the plan's number of successes a day is used up. It
+// reads the durable counter under the case's own transaction.
+func (s *Service) tooOften(ctx context.Context, c *Case, now time.Time) (often bool, err error) {
+	if c.Plan.PerDay <= 0 {
+		return false, nil
+	}
+	err = s.Counters.Strike(ctx, c.Key, daily(c), func(st Strikes) Strikes {
+		often = now.Sub(st.Since) < day && st.Window >= c.Plan.PerDay
+		return st
+	})
+	return often, err
+}
+
+// countDone counts one success; refused passwords do not count.
+func (s *Service) countDone(ctx context.Context, c *Case, now time.Time) error {
+	if c.Plan.PerDay <= 0 {
+		return nil
+	}
+	return s.Counters.Strike(ctx, c.Key, daily(c), func(st Strikes) Strikes {
+		if now.Sub(st.Since) >= day {
+			st = Strikes{Since: now}
+		}
+		st.Window++
+		st.Last = now
+		return st
+	})
+}
+
+const day = 24 * time.Hour
+
+func daily(c *Case) verify.Kind { return verify.Kind("done:" + string(c.Purpose)) }

@@ -60,13 +60,12 @@ type Config struct {
 	Address      Rate `yaml:"address"`       // POSTs per client address
 	Page         Rate `yaml:"page"`          // pages read per client address
 	Start        Rate `yaml:"start"`         // cases begun per client address
-	StartAccount Rate `yaml:"start_account"` // cases begun per account
+	StartAccount Rate `yaml:"start_account"` // cases begun per account and client address
 	Answer       Rate `yaml:"answer"`        // answers per account and factor
 	Send         Rate `yaml:"send"`          // codes sent per account
 	SendDay      Rate `yaml:"send_day"`      // the same, over a day
 	Destination  Rate `yaml:"destination"`   // codes sent to one address or number
 	SendGlobal   Rate `yaml:"send_global"`   // codes sent by the whole portal, per channel
-	Unlocks      Rate `yaml:"unlocks"`       // unlocks per account
 	// Accounts is a tripwire: failures on more different accounts than this
 	// close the door to a client address until the period is over.
 	Accounts Rate `yaml:"accounts"`
@@ -90,7 +89,6 @@ func DefaultConfig() Config {
 		SendDay:      Rate{10, 24 * time.Hour},
 		Destination:  Rate{5, time.Hour},
 		SendGlobal:   Rate{2000, time.Hour},
-		Unlocks:      Rate{5, 24 * time.Hour},
 		Accounts:     Rate{50, time.Hour},
 		Failures:     Rate{300, 10 * time.Minute},
 		Remember:     100_000,
@@ -104,7 +102,7 @@ type entry struct {
 
 func (c Config) table() []entry {
 	return []entry{{Address, c.Address}, {Page, c.Page}, {Start, c.Start}, {StartAccount, c.StartAccount}, {Answer, c.Answer},
-		{Send, c.Send}, {SendDay, c.SendDay}, {Destination, c.Destination}, {SendGlobal, c.SendGlobal}, {Unlocks, c.Unlocks},
+		{Send, c.Send}, {SendDay, c.SendDay}, {Destination, c.Destination}, {SendGlobal, c.SendGlobal},
 		{Accounts, c.Accounts}, {Failures, c.Failures}}
 }
 

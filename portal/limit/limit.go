@@ -36,7 +36,6 @@ const (
 	SendDay      Name = "send_day"
 	Destination  Name = "destination"
 	SendGlobal   Name = "send_global"
-	Unlocks      Name = "unlocks"
 	Accounts     Name = "accounts"
 	Failures     Name = "failures"
 )

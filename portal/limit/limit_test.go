@@ -159,12 +159,12 @@ func TestABrokenStoreMeansNo(t *testing.T) {
 func TestHitsAreReported(t *testing.T) {
 	var hits []Name
 	l := newLimiter(t, func(o *Options) {
-		o.Config.Unlocks = Rate{1, time.Hour}
+		o.Config.SendGlobal = Rate{1, time.Hour}
 		o.Hit = func(n Name) { hits = append(hits, n) }
 	})
-	_ = l.Take(ctx, Unlocks, "a")
-	_ = l.Take(ctx, Unlocks, "a")
-	if !slices.Equal(hits, []Name{Unlocks}) {
+	_ = l.Take(ctx, SendGlobal, "a")
+	_ = l.Take(ctx, SendGlobal, "a")
+	if !slices.Equal(hits, []Name{SendGlobal}) {
 		t.Errorf("%v", hits)
 	}
 }

@@ -22,11 +22,17 @@ const (
 	longestWord = 18
 )
 
-// loadWords gives every word of the list its rank, the most used first.
+// loadWords gives every word its rank: the number of its line. The list is made
+// of several, of passwords, English words and names, and one line holds the
+// words that have the same place in theirs.
 func loadWords() map[string]int {
-	words := make(map[string]int, strings.Count(wordList, "\n"))
-	for w := range strings.Lines(wordList) {
-		words[strings.TrimSuffix(w, "\n")] = len(words) + 1
+	words := make(map[string]int, strings.Count(wordList, "\n")+strings.Count(wordList, " "))
+	rank := 0
+	for line := range strings.Lines(wordList) {
+		rank++
+		for w := range strings.FieldsSeq(line) {
+			words[w] = rank
+		}
 	}
 	return words
 }

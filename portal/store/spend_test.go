@@ -95,7 +95,9 @@ func testEndCases(t *testing.T, p storetest.Place) {
 	one, two := p.Open(t), p.Open(t)
 	var own []*flow.Case
 	for range 8 {
-		own = append(own, create(t, one, newCase(alice), flow.Effects{}))
+		c := newCase(alice)
+		c.Proofs = []flow.Proof{{Kind: verify.TOTP, At: c.Created}} // without one it would go on as a decoy
+		own = append(own, create(t, one, c, flow.Effects{}))
 	}
 	other := create(t, one, newCase(bob), flow.Effects{})
 	var won atomic.Int32

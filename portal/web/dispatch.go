@@ -158,11 +158,7 @@ func (s *Site) casePage(v *visit, d door, c *flow.Case, faults ...view.Fault) (v
 	case flow.StepDone:
 		return donePage(c, f), nil
 	case flow.StepRefused:
-		reason := c.Closed
-		if reason == "" {
-			reason = c.Outcome.Reason
-		}
-		return &view.Refused{Frame: f, Purpose: c.Purpose, Reason: string(reason), Proven: c.Proven(), Receipt: receipt(c)}, nil
+		return &view.Refused{Frame: f, Purpose: c.Purpose, Reason: string(c.Why()), Proven: c.Proven(), Receipt: receipt(c)}, nil
 	case flow.StepExpired:
 		return &view.Expired{Frame: f, Purpose: c.Purpose, Life: c.Plan.Life}, nil
 	default:

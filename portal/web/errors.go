@@ -103,7 +103,7 @@ func slow(retry time.Duration) trouble {
 func unavailable(err error) bool {
 	var d *down
 	var n net.Error
-	return errors.As(err, &d) || errors.Is(err, directory.ErrUnavailable) || errors.Is(err, context.DeadlineExceeded) ||
+	return errors.As(err, &d) || errors.Is(err, directory.ErrUnavailable) || errors.Is(err, flow.ErrUnavailable) || errors.Is(err, context.DeadlineExceeded) ||
 		errors.Is(err, context.Canceled) || errors.Is(err, driver.ErrBadConn) || errors.As(err, &n)
 }
 

@@ -110,7 +110,7 @@ func samples() []sample {
 		wrong.Frame = with(f, fault("answer", code))
 		list = append(list, sample{"answer-" + string(k), a, "answer", ""}, sample{"answer-" + string(k) + "-wrong", &wrong, "answer", code})
 	}
-	for _, r := range []string{"too_many_tries", "cancelled", "superseded", "account_changed", "not_eligible", "directory_denied", "unsupported", "outcome_unknown", "not_applied", "too_many_refused_passwords"} {
+	for _, r := range []string{"too_many_tries", "cancelled", "superseded", "too_often", "account_changed", "not_eligible", "directory_denied", "unsupported", "outcome_unknown", "not_applied", "too_many_refused_passwords"} {
 		p := &Refused{Frame: f, Purpose: policy.Reset, Reason: r, Proven: true, Receipt: "P-31TZ-80CN"}
 		list = append(list, sample{"refused-" + r, p, "refused", refusal(p)})
 	}

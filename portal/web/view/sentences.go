@@ -92,9 +92,9 @@ func (w *words) problemLead(p *ErrorPage) string {
 // account it is (security cases 1 to 8).
 func refusal(p *Refused) string {
 	switch p.Reason {
-	case "cancelled", "superseded", "outcome_unknown", "not_applied":
+	case "cancelled", "too_often", "outcome_unknown", "not_applied":
 		return p.Reason
-	case "directory_denied", "unsupported", "too_many_refused_passwords":
+	case "superseded", "directory_denied", "unsupported", "too_many_refused_passwords":
 		if p.Proven {
 			return p.Reason
 		}

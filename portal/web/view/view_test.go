@@ -223,7 +223,7 @@ func checkPage(t *testing.T, page string, s sample, l i18n.Language, files *stat
 func TestStrangersReadTheSameRefusal(t *testing.T) {
 	r := renderer(t)
 	var first string
-	for _, reason := range []string{"too_many_tries", "account_changed", "not_eligible", "directory_denied", "unsupported", "too_many_refused_passwords", "", "what"} {
+	for _, reason := range []string{"too_many_tries", "superseded", "account_changed", "not_eligible", "directory_denied", "unsupported", "too_many_refused_passwords", "", "what"} {
 		var b bytes.Buffer
 		if err := r.Page(&b, "en", &Refused{Reason: reason, Purpose: "reset", Receipt: "P-1"}); err != nil {
 			t.Fatal(err)

@@ -1,0 +1,331 @@
+package main
+
+import (
+	"cmp"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/url"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"time"
+	_ "time/tzdata" // the binary may run where there is no zone database
+
+	"postern/directory"
+	"postern/directory/ad"
+	"postern/directory/openldap"
+	"postern/portal"
+	"postern/portal/limit"
+	"postern/portal/notify"
+	"postern/portal/notify/smtp"
+	"postern/portal/password"
+	"postern/portal/policy"
+	"postern/portal/store"
+	"postern/static"
+	"postern/verify"
+	"postern/verify/passkey"
+	"postern/verify/totp"
+)
+
+// Config is the configuration file: every package's own part, under its name.
+type Config struct {
+	Portal portal.Config `yaml:",inline"`
+
+	LogLevel slog.Level `yaml:"log_level"`
+	Brand    Brand      `yaml:"brand"`
+	TimeZone string     `yaml:"time_zone"`
+	Overlay  Overlay    `yaml:"overlay"`
+
+	Keys        string          `yaml:"keys"`
+	Store       Store           `yaml:"store"`
+	Directories []Directory     `yaml:"directories"`
+	Mail        smtp.Config     `yaml:"mail"`
+	Policy      policy.Config   `yaml:"policy"`
+	Factors     Factors         `yaml:"factors"`
+	Password    password.Config `yaml:"password"`
+	Limits      limit.Config    `yaml:"limits"`
+
+	zone *time.Location
+}
+
+// Brand is what an operator makes their own.
+type Brand struct {
+	Name         string `yaml:"name"`
+	Organisation string `yaml:"organisation"`
+	Support      string `yaml:"support"`
+	SupportURL   string `yaml:"support_url"`
+	Hours        string `yaml:"hours"`
+	Logo         string `yaml:"logo"`
+	Colour       string `yaml:"colour"`
+}
+
+// Overlay are folders laid over the built-in files, file by file.
+type Overlay struct {
+	Static    string `yaml:"static"`
+	Templates string `yaml:"templates"`
+	Locales   string `yaml:"locales"`
+}
+
+// Store is the store's own configuration, and when to migrate.
+type Store struct {
+	store.Config `yaml:",inline"`
+	// AutoMigrate lets serve migrate PostgreSQL. SQLite has one program, which
+	// always migrates.
+	AutoMigrate bool `yaml:"auto_migrate"`
+}
+
+// Directory is one directory of people: a name, and one of the dialects.
+type Directory struct {
+	Name     string           `yaml:"name"`
+	AD       *ad.Config       `yaml:"ad"`
+	OpenLDAP *openldap.Config `yaml:"openldap"`
+}
+
+// Factors are the settings of each factor that has any.
+type Factors struct {
+	TOTP    totp.Config    `yaml:"totp"`
+	Passkey passkey.Config `yaml:"passkey"`
+}
+
+// DefaultConfig is what holds where the file says nothing.
+func DefaultConfig() Config {
+	return Config{
+		Portal:   portal.DefaultConfig(),
+		Brand:    Brand{Name: "Postern"},
+		TimeZone: "UTC",
+		Keys:     "keys.json",
+		Store:    Store{Config: store.DefaultConfig()},
+		Mail:     smtp.DefaultConfig(),
+		Policy:   policy.DefaultConfig(),
+		Factors:  Factors{TOTP: totp.DefaultConfig(), Passkey: passkey.DefaultConfig()},
+		Password: password.DefaultConfig(),
+		Limits:   limit.DefaultConfig(),
+	}
+}
+
+// elements are what the entries of lists start from.
+func elements() []any { return []any{ad.DefaultConfig(), openldap.DefaultConfig()} }
+
+// load reads the file, resolves its secrets and checks everything. The error is
+// Faults when the file could be read: all of them, in the order of the file.
+// The Config is as far as it could be read even then.
+func (c *cli) load(path string) (Config, error) {
+	data, err := readBounded(path, maxConfig)
+	if err != nil {
+		return Config{}, fmt.Errorf("%w (postern config example prints one to start from)", err)
+	}
+	folder, err := filepath.Abs(filepath.Dir(path))
+	if err != nil {
+		return Config{}, err
+	}
+	cfg, faults := parse(data, folder, c.env)
+	if info, err := os.Stat(path); err == nil && info.Mode().Perm()&0o002 != 0 {
+		faults = append(faults, Fault{What: "everybody on this machine may write " + path + "; chmod o-w " + path})
+	}
+	faults.sort()
+	if len(faults) > 0 {
+		return cfg, faults
+	}
+	return cfg, nil
+}
+
+// parse is load without the file. Relative paths are from folder.
+func parse(data []byte, folder string, env func(string) (string, bool)) (Config, Faults) {
+	cfg := DefaultConfig()
+	r := newReader(elements()...)
+	r.read(data, &cfg)
+	sec := &secrets{folder: folder, env: env}
+	cfg.resolve(r, sec)
+	cfg.validate(r)
+	return cfg, r.faults
+}
+
+// resolve turns relative paths into absolute ones and references into secrets.
+func (c *Config) resolve(r *reader, sec *secrets) {
+	for _, p := range []*string{&c.Keys, &c.Store.Path, &c.Overlay.Static, &c.Overlay.Templates, &c.Overlay.Locales,
+		&c.Portal.TLS.CertFile, &c.Portal.TLS.KeyFile, &c.Mail.CAFile} {
+		*p = sec.place(*p)
+	}
+	secret := func(path, ref string) directory.Secret {
+		if ref == "" {
+			return directory.Secret{} // whether it may be missing is the package's to say
+		}
+		s, err := sec.resolve(path, ref)
+		r.add("", err)
+		r.told[path] = err != nil
+		return s
+	}
+	for i := range c.Directories {
+		d, at := &c.Directories[i], fmt.Sprintf("directories[%d]", i)
+		if d.AD != nil {
+			d.AD.CAFile = sec.place(d.AD.CAFile)
+			d.AD.Password = secret(at+".ad.bind_password", d.AD.BindPassword)
+		}
+		if d.OpenLDAP != nil {
+			d.OpenLDAP.CAFile = sec.place(d.OpenLDAP.CAFile)
+			d.OpenLDAP.Password = secret(at+".openldap.bind_password", d.OpenLDAP.BindPassword)
+		}
+	}
+	c.Mail.Secret = secret("mail.password", c.Mail.Password)
+	if ref := c.Store.Postgres; ref != "" {
+		c.Store.Postgres = secret("store.postgres", ref).Reveal()
+	}
+}
+
+// namePattern of a directory: it is the first half of every id in it.
+var namePattern = regexp.MustCompile(`^[a-z0-9][a-z0-9-]{0,31}$`)
+
+func (c *Config) validate(r *reader) {
+	r.add("", c.Portal.Validate()...)
+	r.told["public_url"] = slices.ContainsFunc(r.faults, func(f Fault) bool { return f.Path == "public_url" })
+	r.add("brand", c.Brand.Validate()...)
+	var err error
+	if c.zone, err = time.LoadLocation(c.TimeZone); err != nil || c.TimeZone == "Local" {
+		r.add("", fmt.Errorf("time_zone: %q is not a zone, like Europe/Berlin", c.TimeZone))
+	}
+	for _, o := range []struct{ key, path string }{{"static", c.Overlay.Static}, {"templates", c.Overlay.Templates}, {"locales", c.Overlay.Locales}} {
+		if info, err := os.Stat(o.path); o.path != "" && (err != nil || !info.IsDir()) {
+			r.add("overlay", fmt.Errorf("%s: there is no folder %s", o.key, o.path))
+		}
+	}
+	if c.Keys == "" {
+		r.add("", errors.New("keys: missing, like keys.json"))
+	}
+	if key := c.Portal.TLS.KeyFile; key != "" {
+		if err := private(key); err != nil {
+			r.add("tls", fmt.Errorf("key_file: %w", err))
+		}
+	}
+	if !r.told["store.postgres"] {
+		r.add("store", c.Store.Validate()...)
+	}
+	c.validateDirectories(r)
+	// Mail is not for codes alone: whoever's account was acted on is told so.
+	r.add("mail", c.Mail.Validate()...)
+	r.add("policy", c.Policy.Validate()...)
+	c.validateFactors(r)
+	r.add("password", c.Password.Validate()...)
+	r.add("limits", c.Limits.Validate()...)
+}
+
+func (c *Config) validateDirectories(r *reader) {
+	if len(c.Directories) == 0 {
+		r.add("", errors.New("directories: name at least one"))
+	}
+	names := map[string]int{}
+	for i, d := range c.Directories {
+		at := fmt.Sprintf("directories[%d]", i)
+		first, taken := names[d.Name]
+		switch {
+		case !namePattern.MatchString(d.Name):
+			r.add(at, errors.New("name: must be 1 to 32 of a-z, 0-9 and -, and stay the same for ever: ids begin with it"))
+		case taken:
+			r.add(at, fmt.Errorf("name: is already the name of directories[%d]", first))
+		default:
+			names[d.Name] = i
+		}
+		if (d.AD == nil) == (d.OpenLDAP == nil) {
+			r.add(at, errors.New("ad, openldap: give exactly one of them"))
+		}
+		if d.AD != nil {
+			r.add(at+".ad", d.AD.Validate()...)
+		}
+		if d.OpenLDAP != nil {
+			r.add(at+".openldap", d.OpenLDAP.Validate()...)
+		}
+	}
+}
+
+// setUp are the factors that this program can offer.
+var setUp = []verify.Kind{verify.Passkey, verify.TOTP, verify.Email, verify.RecoveryCode, verify.Password}
+
+// validateFactors refuses a plan that counts on a factor nobody can use: people
+// would be stranded by it, or find one gate where two were meant.
+func (c *Config) validateFactors(r *reader) {
+	plans := c.Policy.Plans
+	allowed := map[string][]verify.Kind{
+		"plans.reset": plans.Reset.Allowed, "plans.unlock": plans.Unlock.Allowed, "plans.change": plans.Change.Allowed,
+		"plans.signin": plans.SignIn.Allowed, "plans.stepup": plans.StepUp.Allowed,
+	}
+	for i, rule := range c.Policy.Rules {
+		allowed[fmt.Sprintf("rules[%d].plan", i)] = rule.Plan.Allowed
+	}
+	for at, kinds := range allowed {
+		for i, k := range kinds {
+			if k.Class() != "" && !slices.Contains(setUp, k) {
+				r.add("policy", fmt.Errorf("%s.allowed[%d]: %s is not set up", at, i, k))
+			}
+		}
+	}
+	// These check their settings when they are made, and making them costs nothing.
+	app, key := c.named()
+	_, err := totp.New(app, nil, time.Now, rand.Reader)
+	r.addFactor("totp", err)
+	if u, bad := url.Parse(c.Portal.PublicURL); bad == nil && u.Host != "" {
+		_, err = passkey.New(key, c.Portal.PublicURL, nil, nil, time.Now, rand.Reader)
+		r.addFactor("passkey", err)
+	}
+}
+
+// named gives the factors the brand's name where the file gives none of theirs.
+func (c *Config) named() (totp.Config, passkey.Config) {
+	app, key := c.Factors.TOTP, c.Factors.Passkey
+	app.Issuer, key.Name = cmp.Or(app.Issuer, c.Brand.Name), cmp.Or(key.Name, c.Brand.Name)
+	return app, key
+}
+
+// addFactor takes faults that begin with the package's name.
+func (r *reader) addFactor(name string, err error) {
+	for _, one := range flatten([]error{err}) {
+		text := strings.TrimPrefix(one.Error(), name+": ")
+		if at := "factors." + name; strings.HasPrefix(text, "public_url: ") {
+			r.add("", errors.New(text))
+		} else {
+			r.add(at, errors.New(text))
+		}
+	}
+}
+
+// transports carry the messages of serve.
+func (c *Config) transports() (map[notify.Channel]notify.Transport, error) {
+	mail, err := smtp.New(c.Mail, time.Now)
+	if err != nil {
+		return nil, err
+	}
+	return map[notify.Channel]notify.Transport{notify.Mail: mail}, nil
+}
+
+// Validate returns every fault, each beginning with the name of its key.
+func (b Brand) Validate() []error {
+	var faults []error
+	if b.Name == "" {
+		faults = append(faults, errors.New("name: is empty"))
+	}
+	if u, err := url.Parse(b.SupportURL); b.SupportURL != "" && (err != nil || u.Scheme != "tel" && u.Scheme != "mailto" && u.Scheme != "https") {
+		faults = append(faults, errors.New("support_url: must begin with tel:, mailto: or https: as links do"))
+	}
+	if b.Colour != "" {
+		if _, err := static.Palette(b.Colour); err != nil {
+			faults = append(faults, fmt.Errorf("colour: %q is not a colour like #0b5c4c", b.Colour))
+		}
+	}
+	return faults
+}
+
+// closer is a directory with connections.
+type closer interface {
+	directory.Directory
+	Close()
+}
+
+// open dials nothing: a directory is reached when it is asked.
+func (d Directory) open(now func() time.Time) (closer, error) {
+	if d.AD != nil {
+		return ad.New(d.Name, *d.AD, ad.WithClock(now))
+	}
+	return openldap.New(d.Name, *d.OpenLDAP, openldap.WithClock(now))
+}

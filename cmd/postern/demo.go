@@ -1,0 +1,276 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"postern/directory/ad"
+	"postern/directory/embedded"
+	"postern/portal/notify"
+	"postern/portal/policy"
+	"postern/portal/store"
+	"postern/portal/web/view"
+	"postern/verify"
+	"postern/verify/totp"
+)
+
+// demoDirectory is the name of the demo's directory: ids of sample people begin
+// with it, so it never changes.
+const demoDirectory = "demo"
+
+func (c *cli) demo() *cobra.Command {
+	var data, listen string
+	cmd := &cobra.Command{
+		Use:   "demo",
+		Short: "Run a portal with sample people, on this machine alone",
+		Long: "Runs the portal with a directory of sample people, on this machine alone. Nothing\n" +
+			"needs to be installed, and no mail is sent: /demo shows everybody's password, current\n" +
+			"codes and messages. DIR/demo.json tells scripts the same.",
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			err := c.runDemo(cmd.Context(), data, listen)
+			if errors.Is(err, context.Canceled) && cmd.Context().Err() != nil {
+				return nil // interrupted while it prepared
+			}
+			return err
+		},
+	}
+	cmd.Flags().StringVar(&data, "data", "", "`folder` to keep everything in; by default a temporary one, removed at the end")
+	cmd.Flags().StringVar(&listen, "listen", "localhost:8080", "loopback `address` of the portal")
+	return cmd
+}
+
+// runDemo prepares, serves until ctx ends, and cleans up.
+func (c *cli) runDemo(ctx context.Context, data, listen string) (err error) {
+	addr, err := loopbackAddress(listen)
+	if err != nil {
+		return fmt.Errorf("--listen %s: %w", listen, err)
+	}
+	if data == "" {
+		if data, err = os.MkdirTemp("", "postern-demo-"); err != nil {
+			return err
+		}
+		defer func() {
+			if gone := os.RemoveAll(data); gone != nil {
+				err = errors.Join(err, gone)
+				return
+			}
+			fmt.Fprintln(c.out, "removed", data)
+		}()
+	}
+	if data, err = filepath.Abs(data); err != nil {
+		return err
+	}
+	if err := os.MkdirAll(data, 0o700); err != nil {
+		return err
+	}
+	d := &demo{dir: data, out: c.out, now: time.Now}
+	began := d.now()
+	defer func() { err = errors.Join(err, d.close()) }()
+	if d.inbox, err = notify.OpenInbox(filepath.Join(data, "inbox.jsonl"), d.now); err != nil {
+		return err
+	}
+	if err := d.startDirectory(ctx); err != nil {
+		return err
+	}
+	p, err := d.program(ctx, addr, slog.New(slog.NewTextHandler(c.err, &slog.HandlerOptions{Level: slog.LevelWarn})))
+	if err != nil {
+		return err
+	}
+	if _, err := p.server.Listen(); err != nil {
+		return errors.Join(err, p.Close())
+	}
+	if err := d.tellScripts(ctx, p); err != nil {
+		return errors.Join(err, p.Close())
+	}
+	d.tellPeople(p, d.now().Sub(began))
+	err = p.Run(ctx)
+	fmt.Fprintln(c.out, "stopped")
+	return err
+}
+
+// loopbackAddress takes host:port on this machine alone, and finds a free port
+// for port 0: it is part of the address people type.
+func loopbackAddress(listen string) (string, error) {
+	host, port, err := net.SplitHostPort(listen)
+	if err != nil {
+		return "", errors.New("is not host:port")
+	}
+	if ip, err := netip.ParseAddr(host); host != "localhost" && (err != nil || !ip.IsLoopback()) {
+		return "", errors.New("the demo shows passwords, so it listens on a loopback address alone, like localhost:8080")
+	}
+	if port != "0" {
+		return listen, nil
+	}
+	l, err := net.Listen("tcp", listen)
+	if err != nil {
+		return "", err
+	}
+	defer l.Close()
+	_, port, err = net.SplitHostPort(l.Addr().String())
+	return net.JoinHostPort(host, port), err
+}
+
+// demo is a running demo.
+type demo struct {
+	dir     string
+	out     io.Writer
+	now     func() time.Time
+	ldap    *embedded.Server
+	inbox   *notify.Inbox
+	db      *store.DB
+	samples []sample
+}
+
+func (d *demo) say(format string, args ...any) { fmt.Fprintf(d.out, format+"\n", args...) }
+
+func (d *demo) startDirectory(ctx context.Context) error {
+	d.say("preparing in %s", d.dir)
+	var err error
+	// Ends after the portal: with ctx the portal's last requests would fail.
+	d.ldap, err = embedded.Start(context.WithoutCancel(ctx), embedded.Config{Dir: filepath.Join(d.dir, "directory"), Now: d.now})
+	if err != nil {
+		return err
+	}
+	d.say("  directory of %d sample people at %s", len(d.ldap.People()), d.ldap.URL())
+	return nil
+}
+
+func (d *demo) close() error {
+	var errs []error
+	if d.ldap != nil {
+		errs = append(errs, d.ldap.Close())
+	}
+	if d.inbox != nil {
+		errs = append(errs, d.inbox.Close())
+	}
+	return errors.Join(errs...)
+}
+
+// program is the portal of serve, with the demo's directory, inbox and page.
+func (d *demo) program(ctx context.Context, addr string, log *slog.Logger) (*program, error) {
+	cfg := DefaultConfig()
+	cfg.zone = time.Local
+	cfg.Keys = filepath.Join(d.dir, "keys.json")
+	cfg.Store.Path = filepath.Join(d.dir, "postern.db")
+	cfg.Portal.Listen = addr
+	_, port, err := net.SplitHostPort(addr)
+	if err != nil {
+		return nil, err
+	}
+	// The name, whatever the address: passkeys need one.
+	cfg.Portal.PublicURL = strings.TrimSuffix("http://localhost:"+port, ":80")
+	cfg.Brand.Organisation = "example.org"
+	cfg.Brand.Support = "the help desk of this demo"
+	cfg.Directories = []Directory{{Name: demoDirectory, AD: d.directory()}}
+	for _, plan := range []*policy.PlanConfig{&cfg.Policy.Plans.Reset, &cfg.Policy.Plans.Unlock} {
+		plan.Allowed = append(plan.Allowed, verify.SMS)
+	}
+	if _, err := os.Stat(cfg.Keys); errors.Is(err, os.ErrNotExist) {
+		if err := store.CreateKeys(cfg.Keys); err != nil {
+			return nil, err
+		}
+		d.say("  new keys")
+	}
+	return newProgram(ctx, cfg, log, extras{
+		prepare: d.enrol, demo: d, sms: true,
+		transports: map[notify.Channel]notify.Transport{notify.Mail: d.inbox.For(notify.Mail), notify.SMS: d.inbox.For(notify.SMS)},
+	})
+}
+
+func (d *demo) directory() *ad.Config {
+	c := ad.DefaultConfig()
+	c.Servers = []string{d.ldap.URL()}
+	c.CAFile = d.ldap.CAFile()
+	c.BaseDN = d.ldap.BaseDN()
+	c.UserOUs = []string{d.ldap.PeopleDN()}
+	c.NetBIOSDomains = []string{d.ldap.NetBIOS()}
+	c.BindDN = d.ldap.ServiceDN()
+	c.Password = d.ldap.ServicePassword()
+	return &c
+}
+
+// enrol sets up the sample people's factors, at the first start in a folder.
+func (d *demo) enrol(ctx context.Context, p *program) error {
+	d.db = p.db
+	var err error
+	if d.samples, err = readSamples(d.dir); err != nil || d.samples != nil {
+		return err
+	}
+	people := d.ldap.People()
+	if d.samples, err = enrolSamples(ctx, p.db, p.people, people, p.keys.Derive(keyRecovery), d.now); err != nil {
+		return err
+	}
+	d.say("  authenticator apps and recovery codes for %d of them", len(people)-len(unenrolled))
+	return writeJSON(filepath.Join(d.dir, samplesFile), d.samples)
+}
+
+// tellScripts writes DIR/demo.json.
+func (d *demo) tellScripts(ctx context.Context, p *program) error {
+	people, err := look(ctx, d.db, d.ldap.People(), d.samples)
+	if err != nil {
+		return err
+	}
+	f := demoFile{Portal: p.server.URL(), LDAP: d.ldap.URL(), CAFile: d.ldap.CAFile()}
+	for _, k := range people {
+		f.add(k)
+	}
+	return writeJSON(filepath.Join(d.dir, "demo.json"), f)
+}
+
+func (d *demo) tellPeople(p *program, took time.Duration) {
+	url := p.server.URL()
+	d.say("ready after %.1f s\n", took.Seconds())
+	d.say("  %s        the portal", url)
+	d.say("  %s/demo   sample people: passwords, current codes, and every mail and SMS\n", url)
+	d.say("Try, with both pages open side by side:")
+	d.say("  forgotten password   \"user1\", its app's code and a recovery code from /demo")
+	d.say("  locked account       \"locked1\", without a new password")
+	d.say("  must change          \"mustchange1\", or \"expired1\": change with the old password")
+	d.say("  first set-up         sign in as \"user20\" with its password and a mailed code")
+	d.say("  nobody to help       \"admin1\", \"disabled1\" or a made-up name: all look alike\n")
+	d.say("For scripts: %s", filepath.Join(d.dir, "demo.json"))
+	d.say("Ctrl-C stops it.")
+}
+
+// Page implements web.Demo.
+func (d *demo) Page(ctx context.Context) (*view.Demo, error) {
+	people, err := look(ctx, d.db, d.ldap.People(), d.samples)
+	if err != nil {
+		return nil, err
+	}
+	now := d.now()
+	page := &view.Demo{LDAP: d.ldap.URL(), CAFile: d.ldap.CAFile()}
+	for _, k := range people {
+		one := view.DemoPerson{Login: k.Login, Name: k.Name, Password: k.Password.Reveal(), Mail: k.Mail, What: k.what(), Codes: k.codes}
+		if len(k.secret) > 0 {
+			if one.TOTP, err = totp.Code(k.secret, now); err != nil {
+				return nil, err
+			}
+			one.Seconds = int(30 - now.Unix()%30)
+		}
+		page.People = append(page.People, one)
+	}
+	page.Inbox, err = d.Inbox(ctx)
+	return page, err
+}
+
+// Inbox implements web.Demo.
+func (d *demo) Inbox(context.Context) ([]view.DemoMessage, error) {
+	var list []view.DemoMessage
+	for _, m := range d.inbox.Messages() {
+		list = append(list, view.DemoMessage{At: m.At, Channel: string(m.Channel), To: m.To, Subject: m.Subject, Text: m.Text})
+	}
+	return list, nil
+}

@@ -1,0 +1,236 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"encoding/base32"
+	"encoding/json"
+	"io"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"postern/portal/portaltest"
+	"postern/verify/totp"
+)
+
+// running is a demo in this process.
+type running struct {
+	t    *testing.T
+	dir  string
+	stop func()
+	file demoFile
+}
+
+func startDemo(t *testing.T, dir string) *running {
+	t.Helper()
+	ctx, cancel := context.WithCancel(t.Context())
+	told, tell := io.Pipe()
+	ended := make(chan error, 1)
+	go func() {
+		c := &cli{out: tell, err: io.Discard, env: noEnv}
+		err := c.runDemo(ctx, dir, "localhost:0")
+		tell.CloseWithError(err)
+		ended <- err
+	}()
+	ready := make(chan struct{})
+	go func() {
+		lines := bufio.NewScanner(told)
+		for lines.Scan() {
+			if strings.HasPrefix(lines.Text(), "Ctrl-C") {
+				close(ready)
+			}
+		}
+	}()
+	stopped := false
+	r := &running{t: t, dir: dir, stop: func() {
+		if stopped {
+			return
+		}
+		stopped = true
+		cancel()
+		if err := <-ended; err != nil {
+			t.Errorf("stopping: %v", err)
+		}
+	}}
+	select {
+	case <-ready:
+	case err := <-ended:
+		cancel()
+		t.Fatal(err)
+	}
+	t.Cleanup(r.stop)
+	r.read()
+	return r
+}
+
+func (r *running) read() {
+	r.t.Helper()
+	text, err := os.ReadFile(filepath.Join(r.dir, "demo.json"))
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	r.file = demoFile{}
+	if err := json.Unmarshal(text, &r.file); err != nil {
+		r.t.Fatal(err)
+	}
+}
+
+func (r *running) person(login string) demoPerson {
+	r.t.Helper()
+	for _, p := range r.file.People {
+		if p.Login == login {
+			return p
+		}
+	}
+	r.t.Fatalf("no %s", login)
+	return demoPerson{}
+}
+
+func (p demoPerson) code(t *testing.T) string {
+	t.Helper()
+	secret, err := base32.StdEncoding.WithPadding(base32.NoPadding).DecodeString(p.TOTPSecret)
+	if err != nil {
+		t.Fatal(err)
+	}
+	code, err := totp.Code(secret, time.Now())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return code
+}
+
+// walk is a visitor whose every step must arrive where it says.
+type walk struct {
+	*portaltest.Visitor
+	t *testing.T
+}
+
+func (r *running) visit() walk {
+	return walk{portaltest.NewVisitor(portaltest.NewClient(r.file.Portal), r.file.Portal), r.t}
+}
+
+func (w walk) open(path, step string) {
+	w.t.Helper()
+	if err := w.Get(path); err != nil {
+		w.t.Fatal(err)
+	}
+	w.at(path, step)
+}
+
+func (w walk) send(path, step string, fields ...string) {
+	w.t.Helper()
+	if err := w.Post(path, fields...); err != nil {
+		w.t.Fatal(err)
+	}
+	w.at(path, step)
+}
+
+func (w walk) at(path, step string) {
+	w.t.Helper()
+	if w.Page.Step() != step {
+		w.t.Fatalf("%s: %d, step %q, error %q, want step %q\n%s", path, w.Page.Status, w.Page.Step(), w.Page.Error(), step, w.Page.Body)
+	}
+}
+
+func (w walk) reset(p demoPerson, password string) {
+	w.t.Helper()
+	w.open("/recover/reset", "start")
+	w.send("/recover/start", "choose", "purpose", "reset", "login", p.Login)
+	w.send("/recover/choose", "answer", "factor", "totp")
+	w.send("/recover/answer", "choose", "answer", p.code(w.t))
+	w.send("/recover/choose", "answer", "factor", "recovery_code")
+	w.send("/recover/answer", "new-password", "answer", p.RecoveryCodes[0])
+	w.send("/recover/password", "done", "password", password, "confirm", password)
+}
+
+// A newcomer's first minute: what demo.json says works at once, and what was
+// done is still so at the next start.
+func TestDemoCanBePlayedAndRemembers(t *testing.T) {
+	dir := t.TempDir()
+	r := startDemo(t, dir)
+	before := r.person("user1")
+	const password = "Quite-new-words-77"
+	r.visit().reset(before, password)
+
+	// Also for the privileged one the pages go on, and nothing opens (security case 65).
+	w, admin := r.visit(), r.person("admin1")
+	w.open("/recover/reset", "start")
+	w.send("/recover/start", "choose", "purpose", "reset", "login", "admin1")
+	w.send("/recover/choose", "answer", "factor", "totp")
+	w.send("/recover/answer", "answer", "answer", admin.code(t))
+	if w.Page.Error() == "" {
+		t.Error("a privileged account's right code was taken")
+	}
+
+	// A code by mail and one by SMS arrive in the inbox.
+	w = r.visit()
+	w.open("/recover/unlock", "start")
+	w.send("/recover/start", "choose", "purpose", "unlock", "login", "locked1")
+	w.send("/recover/choose", "answer", "factor", "totp")
+	w.send("/recover/answer", "choose", "answer", r.person("locked1").code(t))
+	w.send("/recover/choose", "answer", "factor", "email")
+	w.send("/recover/answer", "done", "answer", r.mailed(r.person("locked1").Mail))
+	r.stop()
+
+	again := startDemo(t, dir)
+	after := again.person("user1")
+	if after.Password != "" || after.DN != before.DN || after.TOTPSecret != before.TOTPSecret || len(after.RecoveryCodes) != 9 {
+		t.Errorf("user1 was %+v and is %+v", before, after)
+	}
+	if got, want := again.person("user2"), r.person("user2"); got.Password != want.Password || len(got.RecoveryCodes) != 10 {
+		t.Errorf("user2 was %+v and is %+v", want, got)
+	}
+	if p := again.person("user20"); p.TOTPSecret != "" || len(p.RecoveryCodes) != 0 {
+		t.Errorf("user20 is enrolled: %+v", p)
+	}
+	// The password of before is still the one.
+	w = again.visit()
+	w.open("/recover/change", "start")
+	w.send("/recover/start", "new-password", "purpose", "change", "login", "user1", "current", password)
+}
+
+var mailedCode = regexp.MustCompile(`\b[2-9A-HJKMNP-Z]{4}-[2-9A-HJKMNP-Z]{4}\b`)
+
+// mailed waits for the code in a person's newest message.
+func (r *running) mailed(to string) string {
+	r.t.Helper()
+	w := r.visit()
+	for range 500 {
+		if err := w.Get("/demo/inbox.json"); err != nil {
+			r.t.Fatal(err)
+		}
+		var inbox []struct{ Channel, To, Subject, Text string }
+		if err := json.Unmarshal([]byte(w.Page.Body), &inbox); err != nil {
+			r.t.Fatal(err)
+		}
+		for _, m := range inbox {
+			if code := mailedCode.FindString(m.Text); m.To == to && code != "" {
+				return code
+			}
+		}
+		// Delivery is a job of the running program: there is nothing to inject here.
+		time.Sleep(10 * time.Millisecond)
+	}
+	r.t.Fatalf("no code for %s: %s", to, w.Page.Body)
+	return ""
+}
+
+func TestDemoListensOnThisMachineAlone(t *testing.T) {
+	for _, addr := range []string{"0.0.0.0:8080", ":8080", "[::]:8080", "192.0.2.1:8080", "example.org:8080", "8080", ""} {
+		if got, err := loopbackAddress(addr); err == nil {
+			t.Errorf("%q became %q", addr, got)
+		}
+	}
+	for _, addr := range []string{"localhost:8080", "127.0.0.1:8080", "127.0.0.9:1", "[::1]:8080"} {
+		if got, err := loopbackAddress(addr); err != nil || got != addr {
+			t.Errorf("%q became %q, %v", addr, got, err)
+		}
+	}
+	if got, err := loopbackAddress("localhost:0"); err != nil || strings.HasSuffix(got, ":0") {
+		t.Errorf("%q, %v", got, err)
+	}
+}

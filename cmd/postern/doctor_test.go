@@ -1,0 +1,173 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"postern/directory"
+)
+
+// diagnose runs doctor and returns its findings by what was looked at.
+func (h *house) diagnose() (findings map[string][]directory.Finding, told string, code int) {
+	h.t.Helper()
+	var out bytes.Buffer
+	c := &cli{out: &out, err: io.Discard, env: noEnv}
+	root := c.root()
+	root.SetArgs([]string{"doctor", "--config", h.file})
+	code = c.exitCode(root.ExecuteContext(h.t.Context()))
+	var asJSON bytes.Buffer
+	c.out = &asJSON
+	root = c.root()
+	root.SetArgs([]string{"doctor", "--json", "--config", h.file})
+	if again := c.exitCode(root.ExecuteContext(h.t.Context())); again != code {
+		h.t.Errorf("exit code %d as text and %d as JSON", code, again)
+	}
+	var got struct {
+		Worst    string
+		Findings []struct{ Severity, Check, What, Why, Mend string }
+	}
+	if err := json.Unmarshal(asJSON.Bytes(), &got); err != nil {
+		h.t.Fatalf("%v in %s", err, &asJSON)
+	}
+	findings = map[string][]directory.Finding{}
+	worst := directory.OK
+	for _, f := range got.Findings {
+		s := map[string]directory.Severity{"ok": directory.OK, "warning": directory.Warning, "failure": directory.Failure}[f.Severity]
+		worst = max(worst, s)
+		findings[f.Check] = append(findings[f.Check], directory.Finding{Severity: s, Check: f.Check, What: f.What, Why: f.Why, Mend: f.Mend})
+		if s > directory.OK && (f.Why == "" || f.Mend == "") {
+			h.t.Errorf("%s: says neither why nor what to do: %+v", f.Check, f)
+		}
+	}
+	if int(worst) != code || worst.String() != got.Worst {
+		h.t.Errorf("worst is %s, exit code %d", worst, code)
+	}
+	return findings, out.String(), code
+}
+
+func TestDoctorSaysWhatWorks(t *testing.T) {
+	h := newHouse(t)
+	before := h.tree()
+	found, told, code := h.diagnose()
+	if code > int(directory.Warning) {
+		t.Errorf("exit code %d:\n%s", code, told)
+	}
+	for check, want := range map[string]string{"config": "no faults", "keys": "keys.json", "store": "there is no", "mail": "nothing was sent", "passkeys": "localhost", "listen": "is free"} {
+		if f := found[check]; len(f) == 0 || !strings.Contains(f[0].What, want) {
+			t.Errorf("%s: %+v", check, f)
+		}
+	}
+	inDirectory := 0
+	for check := range found {
+		if strings.HasPrefix(check, "corp: ") {
+			inDirectory++
+		}
+	}
+	if inDirectory == 0 {
+		t.Errorf("nothing was said of the directory:\n%s", told)
+	}
+	if !strings.Contains(told, "✓ ok") {
+		t.Error(told)
+	}
+	if after := h.tree(); before != after {
+		t.Errorf("doctor changed something:\n%s\nbefore:\n%s", after, before)
+	}
+	if n := len(h.mail.Mails()); n != 0 {
+		t.Errorf("doctor sent %d mails", n)
+	}
+}
+
+// tree is every file of the house: name, size and time.
+func (h *house) tree() string {
+	var b strings.Builder
+	filepath.Walk(h.dir, func(path string, info os.FileInfo, err error) error {
+		if err == nil && !info.IsDir() {
+			fmt.Fprintln(&b, path, info.Size(), info.ModTime().UnixNano(), info.Mode())
+		}
+		return nil
+	})
+	return b.String()
+}
+
+func TestDoctorNamesWhatDoesNotAndHowToMendIt(t *testing.T) {
+	for _, c := range []struct {
+		name   string
+		change []string
+		harm   func(*house)
+		check  string
+		what   string
+	}{
+		{"an unknown key", []string{"store:", "stoer: {}\nstore:"}, nil, "config", "stoer"},
+		{"no keys", nil, func(h *house) { os.Remove(filepath.Join(h.dir, "keys.json")) }, "keys", "keys.json"},
+		{"no mail server", nil, func(h *house) { h.mail.Close() }, "mail", "127.0.0.1"},
+		{"no directory", nil, func(h *house) { h.ldap.Close() }, "corp: ", ""},
+		{"an address of somebody else", []string{"listen: localhost", "listen: 192.0.2.1"}, nil, "listen", "192.0.2.1"},
+		{"no file", nil, func(h *house) { os.Remove(h.file) }, "config", "no such file"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			h := newHouse(t, c.change...)
+			if c.harm != nil {
+				c.harm(h)
+			}
+			found, told, code := h.diagnose()
+			if code != int(directory.Failure) {
+				t.Errorf("exit code %d", code)
+			}
+			hit := false
+			for check, list := range found {
+				for _, f := range list {
+					hit = hit || strings.HasPrefix(check, c.check) && f.Severity == directory.Failure && strings.Contains(f.What, c.what)
+				}
+			}
+			if !hit {
+				t.Errorf("not found:\n%s", told)
+			}
+		})
+	}
+}
+
+func TestDoctorComparesWhatPeopleTypeWithWhereItListens(t *testing.T) {
+	for _, c := range []struct{ name, public, listen, proxy, want string }{
+		{"behind a proxy here", "https://id.example.org", "127.0.0.1:8080", "127.0.0.1", ""},
+		{"another port", "http://localhost:8080", "localhost:8081", "", "people come to port 8080"},
+		{"nobody but this machine", "https://id.example.org", "127.0.0.1:443", "", "for this machine alone"},
+		{"a proxy that cannot reach it", "https://id.example.org", "127.0.0.1:8080", "10.0.0.1", "none of 10.0.0.1"},
+		{"in the clear on the network", "https://id.example.org", "10.0.0.2:8080", "10.0.0.1", "speaks no TLS"},
+		{"everything fits", "http://localhost:8080", "localhost:8080", "", ""},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			cfg := DefaultConfig()
+			cfg.Portal.PublicURL, cfg.Portal.Listen = c.public, c.listen
+			if c.proxy != "" {
+				cfg.Portal.TrustedProxies = []string{c.proxy}
+			}
+			u, err := url.Parse(c.public)
+			if err != nil {
+				t.Fatal(err)
+			}
+			d := &examination{}
+			d.reach(cfg, u)
+			if c.want == "" && len(d.findings) > 0 || c.want != "" && (len(d.findings) != 1 || !strings.Contains(d.findings[0].What, c.want)) {
+				t.Errorf("%+v", d.findings)
+			}
+		})
+	}
+}
+
+// What a server says must not drive the terminal or pretend to be our lines.
+func TestDoctorPrintsNothingAServerMadeUp(t *testing.T) {
+	d := &examination{}
+	d.bad(directory.Failure, "corp: bind", "no\n✓ ok      corp: all is well\x1b[2J\u009b1m", "why\r\nx", "mend\x1b]0;title\x07")
+	var out bytes.Buffer
+	d.text(&out)
+	if strings.ContainsAny(out.String(), "\x1b\x07\r\u009b") || strings.Contains(out.String(), "\n✓ ok      corp") {
+		t.Errorf("%q", out.String())
+	}
+}

@@ -1,0 +1,322 @@
+package main
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"os"
+	"slices"
+	"time"
+
+	"postern/directory"
+	"postern/locales"
+	"postern/portal"
+	"postern/portal/enrol"
+	"postern/portal/flow"
+	"postern/portal/i18n"
+	"postern/portal/job"
+	"postern/portal/limit"
+	"postern/portal/notify"
+	"postern/portal/password"
+	"postern/portal/policy"
+	"postern/portal/session"
+	"postern/portal/store"
+	"postern/portal/telemetry"
+	"postern/portal/web"
+	"postern/portal/web/view"
+	"postern/static"
+	"postern/templates"
+	"postern/verify"
+	"postern/verify/code"
+	"postern/verify/passkey"
+	passwordfactor "postern/verify/password"
+	"postern/verify/recoverycode"
+	"postern/verify/totp"
+)
+
+// freshProof is how old a proof may be for adding or removing a factor.
+const freshProof = 10 * time.Minute
+
+// purposes are what the first page offers, in this order.
+var purposes = []policy.Purpose{policy.Reset, policy.Unlock, policy.Change, policy.SignIn}
+
+// program is a portal that is ready to run. Tests build the same value.
+type program struct {
+	cfg     Config
+	log     *slog.Logger
+	now     func() time.Time
+	keys    *store.Keys
+	db      *store.DB
+	people  *directory.Set
+	policy  *policy.Policy
+	flow    *flow.Service
+	server  *portal.Server
+	jobs    *job.Runner
+	metrics *telemetry.Metrics
+	// close undoes what was opened, last first.
+	close []func() error
+}
+
+// names of the subkeys derived from the key file. They are for ever: another
+// name is another key, and what was made with the old one is worth nothing.
+const (
+	keyDecoys   = "decoys"
+	keyForms    = "forms"
+	keyLimits   = "limits"
+	keyCodes    = "one-time codes"
+	keyRecovery = "recovery codes"
+)
+
+// newProgram opens everything and starts nothing. On an error nothing stays open.
+func newProgram(ctx context.Context, cfg Config, log *slog.Logger, extras extras) (_ *program, err error) {
+	p := &program{cfg: cfg, log: log, now: time.Now, metrics: telemetry.NewMetrics(versionName())}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, p.Close())
+		}
+	}()
+	if p.db, p.keys, err = cfg.openStore(ctx, p.now); err != nil {
+		return nil, err
+	}
+	p.close = append(p.close, p.db.Close)
+	if err := cfg.prepare(ctx, p.db); err != nil {
+		return nil, err
+	}
+	if err := p.openDirectories(); err != nil {
+		return nil, err
+	}
+	if p.policy, err = policy.New(cfg.Policy); err != nil {
+		return nil, err
+	}
+	if extras.prepare != nil {
+		if err := extras.prepare(ctx, p); err != nil {
+			return nil, err
+		}
+	}
+	return p, p.build(extras)
+}
+
+// Close ends what newProgram opened.
+func (p *program) Close() error {
+	var errs []error
+	for _, c := range slices.Backward(p.close) {
+		errs = append(errs, c())
+	}
+	p.close = nil
+	return errors.Join(errs...)
+}
+
+func (p *program) openDirectories() error {
+	var members []directory.Named
+	for _, d := range p.cfg.Directories {
+		opened, err := d.open(p.now)
+		if err != nil {
+			return fmt.Errorf("directory %s: %w", d.Name, err)
+		}
+		p.close = append(p.close, func() error { opened.Close(); return nil })
+		members = append(members, directory.Named{Name: d.Name, Directory: p.metrics.Directory(d.Name, opened, p.now)})
+	}
+	var err error
+	p.people, err = directory.NewSet(members...)
+	return err
+}
+
+// factors are made for those kinds some plan allows; a kind that is not set up
+// and yet allowed is an error (security case 118).
+func (p *program) factors(sms bool) (all []verify.Factor, own []verify.Enroller, err error) {
+	app, key := p.cfg.named()
+	passkeys, err := passkey.New(key, p.cfg.Portal.PublicURL, p.db, p.db, p.now, rand.Reader)
+	if err != nil {
+		return nil, nil, err
+	}
+	apps, err := totp.New(app, p.db, p.now, rand.Reader)
+	if err != nil {
+		return nil, nil, err
+	}
+	saved, err := recoverycode.New(p.keys.Derive(keyRecovery), p.db, p.now, rand.Reader)
+	if err != nil {
+		return nil, nil, err
+	}
+	mailed, err := code.New(verify.Email, p.keys.Derive(keyCodes), p.now, rand.Reader)
+	if err != nil {
+		return nil, nil, err
+	}
+	known := passwordfactor.New(p.people, stranger(p.cfg.Directories), p.now)
+	all = []verify.Factor{passkeys, apps, mailed, saved, known}
+	if sms {
+		texted, err := code.New(verify.SMS, p.keys.Derive(keyCodes), p.now, rand.Reader)
+		if err != nil {
+			return nil, nil, err
+		}
+		all = append(all, texted)
+	}
+	return all, []verify.Enroller{passkeys, apps, saved}, nil
+}
+
+// build puts the services and the pages together.
+func (p *program) build(extras extras) error {
+	limits, err := limit.New(limit.Options{Config: p.cfg.Limits, Key: p.keys.Derive(keyLimits), Store: limit.NewMemory(p.cfg.Limits.Remember), Now: p.now,
+		Hit: func(n limit.Name) { p.metrics.LimitHit(string(n)) },
+		Alarm: func(a limit.Alarm) {
+			p.metrics.Alarm(string(a.Name))
+			p.log.Warn("too many failures: somebody may be trying names or passwords", "alarm", string(a.Name), "client", a.Address)
+		}})
+	if err != nil {
+		return err
+	}
+	judge, err := password.New(p.cfg.Password)
+	if err != nil {
+		return err
+	}
+	factors, enrollers, err := p.factors(extras.sms)
+	if err != nil {
+		return err
+	}
+	p.flow, err = flow.New(flow.Options{
+		Directory: p.people, Policy: p.policy, Factors: factors, Vault: p.db, Store: p.db, Counters: p.db, Limits: limits, Judge: judge,
+		DecoyKey: p.keys.Derive(keyDecoys), Strikes: flow.DefaultStrikeRule, Now: p.now, Rand: rand.Reader, Log: p.log,
+		Observe: func(purpose policy.Purpose, outcome string, took time.Duration) {
+			p.metrics.Case(string(purpose), outcome, took)
+		},
+	})
+	if err != nil {
+		return err
+	}
+	own, err := enrol.New(enrol.Options{Directory: p.people, Policy: p.policy, Store: p.db, Factors: enrollers, Now: p.now, Rand: rand.Reader, Fresh: freshProof})
+	if err != nil {
+		return err
+	}
+	look, err := p.look(extras.demo != nil)
+	if err != nil {
+		return err
+	}
+	p.server, err = portal.New(portal.Options{
+		Config: p.cfg.Portal, Log: p.log, Admin: p.metrics.Admin(p.log),
+		Web: web.Options{
+			Secret: p.keys.Derive(keyForms),
+			Flow:   p.flow, Enrol: own, Sessions: session.NewManager(p.db, p.now), Limits: limits, Plans: p.policy, Records: p.db,
+			Renderer: look.pages, Languages: look.bundle, Static: look.files, Ready: p.ready,
+			Phrase: func(rules directory.Rules, who directory.User) (directory.Secret, error) {
+				return judge.Passphrase(rand.Reader, rules, who)
+			},
+			Demo: extras.demo, Purposes: purposes, Now: p.now, Rand: rand.Reader, Log: p.log, Observe: p.metrics.Request,
+		},
+	})
+	if err != nil {
+		return err
+	}
+	transports := extras.transports
+	if transports == nil {
+		if transports, err = p.cfg.transports(); err != nil {
+			return err
+		}
+	}
+	p.jobs, err = job.New(job.Config{
+		Outbox: p.db, Database: p.db, People: p.people, Renderer: messages{look.pages}, Transports: transports,
+		Reconcile: p.flow.Reconcile, Log: p.log, Now: p.now,
+		Deliveries: func(d job.Delivery) {
+			p.metrics.Delivery(string(d.Channel), d.Template, string(d.Outcome), d.Waited, d.Took)
+		},
+	})
+	return err
+}
+
+// messages are rendered by the same templates and languages as pages.
+type messages struct{ pages *view.Renderer }
+
+func (m messages) Render(msg notify.Message) (notify.Rendered, error) { return m.pages.Mail(msg) }
+
+// appearance is everything people see, built in and laid over.
+type appearance struct {
+	bundle *i18n.Bundle
+	files  *static.Files
+	pages  *view.Renderer
+}
+
+func (p *program) look(demo bool) (a appearance, err error) {
+	b := p.cfg.Brand
+	if a.files, err = static.New(static.Options{Overlay: folder(p.cfg.Overlay.Static), Colour: b.Colour}); err != nil {
+		return a, err
+	}
+	texts := []fs.FS{locales.Files}
+	if over := folder(p.cfg.Overlay.Locales); over != nil {
+		texts = append(texts, over)
+	}
+	if a.bundle, err = i18n.Load(i18n.Options{Zone: p.cfg.zone, Now: p.now}, texts...); err != nil {
+		return a, err
+	}
+	a.pages, err = view.New(view.Options{
+		Templates: templates.Files, Overlay: folder(p.cfg.Overlay.Templates), Bundle: a.bundle, Static: a.files.URL,
+		Brand:     view.Brand{Name: b.Name, Organisation: b.Organisation, Support: b.Support, SupportURL: b.SupportURL, Hours: b.Hours, Logo: b.Logo},
+		PublicURL: p.cfg.Portal.PublicURL, Demo: demo,
+	})
+	return a, err
+}
+
+// folder is nil for no folder: an fs.FS that holds a nil would not be nil.
+func folder(path string) fs.FS {
+	if path == "" {
+		return nil
+	}
+	return os.DirFS(path)
+}
+
+// ready says whether the portal can help anybody now.
+func (p *program) ready(ctx context.Context) error { return p.db.Ping(ctx) }
+
+// extras are what demo adds to the program. serve has none of them.
+type extras struct {
+	// prepare runs once the store and the directories are open, before any page.
+	prepare func(context.Context, *program) error
+	demo    web.Demo
+	sms     bool // codes by SMS can be sent
+	// transports carry messages; nil: those of the configuration.
+	transports map[notify.Channel]notify.Transport
+}
+
+// reloadKeys is how often the key file is read again, so that a rotation is
+// taken up without a restart.
+const reloadKeys = time.Minute
+
+// Run serves until ctx ends, and takes everything down in order: first no new
+// requests, then the work nobody waits for, then what both stand on. A part
+// that fails takes the program down: half a portal helps nobody.
+func (p *program) Run(ctx context.Context) error {
+	if _, err := p.server.Listen(); err != nil {
+		return errors.Join(err, p.Close())
+	}
+	working, stopWork := context.WithCancel(context.WithoutCancel(ctx))
+	serving, stopServing := context.WithCancel(ctx)
+	defer stopWork()
+	defer stopServing()
+	worked := make(chan error, 1)
+	go func() {
+		defer stopServing() // the jobs' end is the portal's
+		worked <- p.jobs.Run(working)
+	}()
+	go p.refreshKeys(working)
+	p.log.Info("ready", "url", p.server.URL(), "version", versionName())
+	err := p.server.Run(serving)
+	stopWork()
+	err = errors.Join(err, <-worked, p.Close())
+	p.log.Info("stopped")
+	return err
+}
+
+func (p *program) refreshKeys(ctx context.Context) {
+	tick := time.NewTicker(reloadKeys)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+			if err := p.keys.Reload(); err != nil {
+				p.log.Error("the key file cannot be read again; the keys stay as they were", "error", err)
+			}
+		}
+	}
+}

@@ -1,0 +1,128 @@
+package telemetry
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"postern/directory"
+)
+
+// Directory returns d with every operation timed, by the name the configuration
+// gives it. It has all abilities; those d lacks answer ErrUnsupported, as a
+// directory.Set does, and are not counted.
+func (m *Metrics) Directory(name string, d directory.Directory, now func() time.Time) directory.Directory {
+	return &timed{Directory: d, name: name, metrics: m, now: now}
+}
+
+type timed struct {
+	directory.Directory
+	name    string
+	metrics *Metrics
+	now     func() time.Time
+}
+
+// done is for defer: began is read when the operation begins, err when it ends.
+func (t *timed) done(operation string, began time.Time, err *error) {
+	t.metrics.operations.WithLabelValues(t.metrics.directory.of(t.name), operation, answer(*err)).Observe(t.now().Sub(began).Seconds())
+}
+
+// answer is the sort of an error, in a word.
+func answer(err error) string {
+	if _, refused := errors.AsType[*directory.Refusal](err); refused {
+		return "refused"
+	}
+	for _, known := range []struct {
+		err  error
+		word string
+	}{
+		// A write of which nobody knows whether it was done is both; the first is worse.
+		{directory.ErrUncertain, "uncertain"}, {directory.ErrUnavailable, "unavailable"}, {directory.ErrNotFound, "not_found"},
+		{directory.ErrDenied, "denied"}, {directory.ErrWrongPassword, "wrong_password"}, {directory.ErrPasswordExpired, "password_expired"},
+		{directory.ErrMustChange, "must_change"}, {directory.ErrUnsupported, "unsupported"},
+	} {
+		if errors.Is(err, known.err) {
+			return known.word
+		}
+	}
+	if err != nil {
+		return "error"
+	}
+	return "ok"
+}
+
+// Find implements directory.Directory.
+func (t *timed) Find(ctx context.Context, login string) (u directory.User, err error) {
+	defer t.done("find", t.now(), &err)
+	return t.Directory.Find(ctx, login)
+}
+
+// Read implements directory.Directory.
+func (t *timed) Read(ctx context.Context, u directory.User) (_ directory.User, err error) {
+	defer t.done("read", t.now(), &err)
+	return t.Directory.Read(ctx, u)
+}
+
+// Rules implements directory.Directory.
+func (t *timed) Rules(ctx context.Context, u directory.User) (_ directory.Rules, err error) {
+	defer t.done("rules", t.now(), &err)
+	return t.Directory.Rules(ctx, u)
+}
+
+// SetPassword implements directory.Directory.
+func (t *timed) SetPassword(ctx context.Context, u directory.User, pw directory.Secret) (err error) {
+	defer t.done("set_password", t.now(), &err)
+	return t.Directory.SetPassword(ctx, u, pw)
+}
+
+// ChangePassword implements directory.Changer.
+func (t *timed) ChangePassword(ctx context.Context, u directory.User, old, pw directory.Secret) (err error) {
+	d, ok := t.Directory.(directory.Changer)
+	if !ok {
+		return t.lacks()
+	}
+	defer t.done("change_password", t.now(), &err)
+	return d.ChangePassword(ctx, u, old, pw)
+}
+
+// Unlock implements directory.Unlocker.
+func (t *timed) Unlock(ctx context.Context, u directory.User) (err error) {
+	d, ok := t.Directory.(directory.Unlocker)
+	if !ok {
+		return t.lacks()
+	}
+	defer t.done("unlock", t.now(), &err)
+	return d.Unlock(ctx, u)
+}
+
+// Authenticate implements directory.Authenticator.
+func (t *timed) Authenticate(ctx context.Context, u directory.User, pw directory.Secret) (err error) {
+	d, ok := t.Directory.(directory.Authenticator)
+	if !ok {
+		return t.lacks()
+	}
+	defer t.done("authenticate", t.now(), &err)
+	return d.Authenticate(ctx, u, pw)
+}
+
+// RevokeSessions implements directory.Revoker.
+func (t *timed) RevokeSessions(ctx context.Context, u directory.User) (err error) {
+	d, ok := t.Directory.(directory.Revoker)
+	if !ok {
+		return t.lacks()
+	}
+	defer t.done("revoke_sessions", t.now(), &err)
+	return d.RevokeSessions(ctx, u)
+}
+
+// Examine implements directory.Examiner.
+func (t *timed) Examine(ctx context.Context) []directory.Finding {
+	d, ok := t.Directory.(directory.Examiner)
+	if !ok {
+		return nil
+	}
+	return d.Examine(ctx)
+}
+
+func (t *timed) lacks() error { return fmt.Errorf("%w: %s", directory.ErrUnsupported, t.name) }
