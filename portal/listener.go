@@ -26,13 +26,15 @@ type listener struct {
 	perPeer int
 	log     *slog.Logger
 
+	closed func() error // closes Listener, once
+
 	mu    sync.Mutex
 	open  map[*conn]struct{}
 	peers map[netip.Addr]int
 }
 
 func newListener(ln net.Listener, perPeer int, log *slog.Logger) *listener {
-	return &listener{Listener: ln, perPeer: perPeer, log: log, open: map[*conn]struct{}{}, peers: map[netip.Addr]int{}}
+	return &listener{Listener: ln, perPeer: perPeer, log: log, closed: sync.OnceValue(ln.Close), open: map[*conn]struct{}{}, peers: map[netip.Addr]int{}}
 }
 
 // Accept outlives what passes: a connection that was gone before it was
@@ -55,6 +57,10 @@ func (l *listener) Accept() (net.Conn, error) {
 		}
 	}
 }
+
+// Close takes no more connections. It may be called again: fasthttp closes what
+// it serves, and a server that is stopped before it served has to close it itself.
+func (l *listener) Close() error { return l.closed() }
 
 func (l *listener) admit(c net.Conn) *conn {
 	a := peerOf(c)

@@ -39,6 +39,7 @@ type Server struct {
 	log    *slog.Logger
 	tls    *tls.Config
 	ln     *listener
+	admins net.Listener // nil where there is no admin
 	drain  time.Duration
 }
 
@@ -75,7 +76,7 @@ func New(o Options) (*Server, error) {
 		s.tls = &tls.Config{GetCertificate: cert.get, MinVersion: tls.VersionTLS12, NextProtos: []string{"http/1.1"}}
 	}
 	if o.Config.Admin != "" && o.Admin != nil {
-		s.admin = &http.Server{Addr: o.Config.Admin, Handler: o.Admin, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: time.Minute, MaxHeaderBytes: 16 << 10}
+		s.admin = &http.Server{Handler: o.Admin, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: time.Minute, MaxHeaderBytes: 16 << 10}
 	}
 	return s, nil
 }
@@ -102,20 +103,26 @@ func newApp(c Config, site *web.Site) *fiber.App {
 // URL is what people type.
 func (s *Server) URL() string { return s.public.Scheme + "://" + s.public.Host }
 
-// Listen opens the portal's listener, so that whoever calls Run knows before
-// that the address is free. Run calls it when nobody did.
+// Listen opens the portal's listener and the admin's, so that whoever calls Run
+// knows before that the addresses are free. Run calls it when nobody did.
 func (s *Server) Listen() (net.Addr, error) {
-	if s.ln == nil {
-		ln, err := net.Listen("tcp", s.config.Listen)
-		if err != nil {
-			return nil, fmt.Errorf("portal: %w", err)
-		}
-		perPeer := maxConnsPerPeer
-		if len(s.config.TrustedProxies) > 0 {
-			perPeer = maxConns // they all come from the proxy, which does its own counting
-		}
-		s.ln = newListener(ln, perPeer, s.log)
+	if s.ln != nil {
+		return s.ln.Addr(), nil
 	}
+	ln, err := net.Listen("tcp", s.config.Listen)
+	if err != nil {
+		return nil, fmt.Errorf("portal: %w", err)
+	}
+	if s.admin != nil {
+		if s.admins, err = net.Listen("tcp", s.config.Admin); err != nil {
+			return nil, errors.Join(fmt.Errorf("portal: admin: %w", err), ln.Close())
+		}
+	}
+	perPeer := maxConnsPerPeer
+	if len(s.config.TrustedProxies) > 0 {
+		perPeer = maxConns // they all come from the proxy, which does its own counting
+	}
+	s.ln = newListener(ln, perPeer, s.log)
 	return s.ln.Addr(), nil
 }
 
@@ -128,7 +135,7 @@ func (s *Server) Run(ctx context.Context) error {
 	ended := make(chan error, 2)
 	go func() { ended <- s.serve() }()
 	if s.admin != nil {
-		go func() { ended <- s.admin.ListenAndServe() }()
+		go func() { ended <- s.admin.Serve(s.admins) }()
 	}
 	select {
 	case err := <-ended:
@@ -154,12 +161,14 @@ func (s *Server) stop() error {
 		s.log.Warn("requests were still under way after the time to finish", "seconds", s.drain.Seconds())
 		err = nil
 	}
+	// Neither server closes what it was not yet serving when ctx ended.
+	err = errors.Join(err, s.ln.Close())
 	s.ln.closeAll()
-	if errors.Is(err, net.ErrClosed) {
-		err = nil
-	}
 	if s.admin != nil {
 		err = errors.Join(err, s.admin.Close())
+		if late := s.admins.Close(); !errors.Is(late, net.ErrClosed) {
+			err = errors.Join(err, late)
+		}
 	}
 	return err
 }

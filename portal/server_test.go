@@ -60,6 +60,26 @@ func TestStopLetsRequestsFinish(t *testing.T) {
 	}
 }
 
+// Who is told to stop before the first request leaves no door open: the address
+// is free again, and nobody is served.
+func TestStoppedBeforeItServedLeavesNoListener(t *testing.T) {
+	t.Parallel()
+	for range 20 {
+		h := build(t, func(o *Options) { o.Config.Admin, o.Admin = "localhost:0", http.NotFoundHandler() })
+		ctx, cancel := context.WithCancel(t.Context())
+		cancel()
+		if err := h.server.Run(ctx); err != nil {
+			t.Fatal(err)
+		}
+		for _, addr := range []string{h.addr, h.server.admins.Addr().String()} {
+			if c, err := net.Dial("tcp", addr); err == nil {
+				c.Close()
+				t.Fatalf("%s still takes connections", addr)
+			}
+		}
+	}
+}
+
 // A service that hangs costs a request its 8 seconds and no more; here the
 // deadline is in the context that it gets.
 func TestServicesGetADeadline(t *testing.T) {
@@ -82,7 +102,11 @@ func TestServicesGetADeadline(t *testing.T) {
 func TestPanicIsAPage(t *testing.T) {
 	t.Parallel()
 	value := any("Canary-7531")
-	h := open(t, func(o *Options) { o.Web.Ready = func(context.Context) error { panic(value) } })
+	told := 0
+	h := open(t, func(o *Options) {
+		o.Web.Ready = func(context.Context) error { panic(value) }
+		o.Web.Panicked = func(string) { told++ }
+	})
 	for _, value = range []any{"Canary-7531", fmt.Errorf("Canary-7531")} {
 		a := h.tab().get("/readyz")
 		a.want(t, 500, "ErrorPage")
@@ -91,6 +115,9 @@ func TestPanicIsAPage(t *testing.T) {
 		}
 	}
 	h.tab().get("/").want(t, 200, "Start")
+	if told != 2 {
+		t.Errorf("%d panics were told of", told)
+	}
 }
 
 func TestNotReady(t *testing.T) {

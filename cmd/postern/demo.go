@@ -10,6 +10,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"time"
 
@@ -57,6 +58,12 @@ func (c *cli) runDemo(ctx context.Context, data, listen string) (err error) {
 	if err != nil {
 		return fmt.Errorf("--listen %s: %w", listen, err)
 	}
+	// Before anything is prepared: this is what fails most often.
+	if free, err := net.Listen("tcp", addr); err != nil {
+		return fmt.Errorf("--listen %s: %w; stop what listens there, or give another, like --listen localhost:8081", addr, err)
+	} else if err := free.Close(); err != nil {
+		return err
+	}
 	if data == "" {
 		if data, err = os.MkdirTemp("", "postern-demo-"); err != nil {
 			return err
@@ -72,8 +79,8 @@ func (c *cli) runDemo(ctx context.Context, data, listen string) (err error) {
 	if data, err = filepath.Abs(data); err != nil {
 		return err
 	}
-	if err := os.MkdirAll(data, 0o700); err != nil {
-		return err
+	if err := writable(data); err != nil {
+		return fmt.Errorf("--data %s: %w; give a folder that you may write to, or leave --data away for a temporary one", data, err)
 	}
 	d := &demo{dir: data, out: c.out, now: time.Now}
 	began := d.now()
@@ -110,7 +117,9 @@ func loopbackAddress(listen string) (string, error) {
 	if ip, err := netip.ParseAddr(host); host != "localhost" && (err != nil || !ip.IsLoopback()) {
 		return "", errors.New("the demo shows passwords, so it listens on a loopback address alone, like localhost:8080")
 	}
-	if port != "0" {
+	if n, err := strconv.ParseUint(port, 10, 16); err != nil {
+		return "", errors.New("has no port number at its end")
+	} else if n != 0 {
 		return listen, nil
 	}
 	l, err := net.Listen("tcp", listen)
@@ -120,6 +129,18 @@ func loopbackAddress(listen string) (string, error) {
 	defer l.Close()
 	_, port, err = net.SplitHostPort(l.Addr().String())
 	return net.JoinHostPort(host, port), err
+}
+
+// writable makes the folder when it is missing, and tries whether files can be made there.
+func writable(dir string) error {
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return err
+	}
+	f, err := os.CreateTemp(dir, "try-")
+	if err != nil {
+		return err
+	}
+	return errors.Join(f.Close(), os.Remove(f.Name()))
 }
 
 // demo is a running demo.

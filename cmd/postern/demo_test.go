@@ -6,6 +6,7 @@ import (
 	"encoding/base32"
 	"encoding/json"
 	"io"
+	"net"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -220,7 +221,7 @@ func (r *running) mailed(to string) string {
 }
 
 func TestDemoListensOnThisMachineAlone(t *testing.T) {
-	for _, addr := range []string{"0.0.0.0:8080", ":8080", "[::]:8080", "192.0.2.1:8080", "example.org:8080", "8080", ""} {
+	for _, addr := range []string{"0.0.0.0:8080", ":8080", "[::]:8080", "192.0.2.1:8080", "example.org:8080", "localhost:http", "localhost:99999", "localhost:-1", "8080", ""} {
 		if got, err := loopbackAddress(addr); err == nil {
 			t.Errorf("%q became %q", addr, got)
 		}
@@ -232,5 +233,27 @@ func TestDemoListensOnThisMachineAlone(t *testing.T) {
 	}
 	if got, err := loopbackAddress("localhost:0"); err != nil || strings.HasSuffix(got, ":0") {
 		t.Errorf("%q, %v", got, err)
+	}
+}
+
+// What a newcomer meets first is told in words, before anything is prepared.
+func TestDemoSaysWhatIsInTheWay(t *testing.T) {
+	taken, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer taken.Close()
+	file := filepath.Join(t.TempDir(), "file")
+	writeFile(t, file, "", 0o600)
+	for _, c := range []struct{ data, listen, want string }{
+		{t.TempDir(), taken.Addr().String(), "or give another, like --listen localhost:8081"},
+		{file, "localhost:0", "give a folder that you may write to"},
+		{filepath.Join(file, "below"), "localhost:0", "give a folder that you may write to"},
+	} {
+		var out strings.Builder
+		err := (&cli{out: &out, err: io.Discard, env: noEnv}).runDemo(t.Context(), c.data, c.listen)
+		if err == nil || !strings.Contains(err.Error(), c.want) || out.Len() > 0 {
+			t.Errorf("%v; %s", err, &out)
+		}
 	}
 }

@@ -318,6 +318,10 @@ func (d *examination) store(ctx context.Context, cfg Config, broken bool) {
 			"postern serve migrates it at its start", "make a backup first")
 	default:
 		d.ok("store", "answers, schema %d", have)
+		if err := db.CheckKeys(ctx); err != nil {
+			d.bad(directory.Failure, "keys", err.Error(), "postern serve refuses to start: nothing in the database could be opened",
+				"bring back the "+cfg.Keys+" that was made for it")
+		}
 	}
 }
 

@@ -87,7 +87,6 @@ var homes = []struct {
 	{"github.com/jackc/pgx", []string{"portal/store"}, "SQL is written in one room"},
 	{"modernc.org/sqlite", []string{"portal/store"}, "SQL is written in one room"},
 	{"github.com/pressly/goose", []string{"portal/store"}, "SQL is written in one room"},
-	{"database/sql/driver", []string{"portal/store", "portal/web"}, "a broken connection is told from a fault by its name alone"},
 	{"database/sql", []string{"portal/store", "portal/job"}, "SQL is written in one room; jobs hand its transactions to River"},
 	{"github.com/riverqueue/river", []string{"portal/job", "portal/store"}, "the store inserts jobs in its transactions, and job works them"},
 	{"github.com/redis/go-redis", []string{"portal/limit"}, "nothing but limits may be lost with it"},

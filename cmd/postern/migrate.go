@@ -69,10 +69,12 @@ var errOldSchema = errors.New("the database has an older schema: run postern mig
 type schema interface {
 	Schema(ctx context.Context) (have, want int64, err error)
 	Migrate(ctx context.Context) error
+	MarkKeys(ctx context.Context) error
 }
 
 // prepare migrates where that needs no asking. Several nodes share a PostgreSQL,
-// and an older one of them may still be at work in it.
+// and an older one of them may still be at work in it. It also sees that the key
+// file is the database's: with another one the portal would start and help nobody.
 func (c *Config) prepare(ctx context.Context, db schema) error {
 	have, want, err := db.Schema(ctx)
 	if err != nil {
@@ -81,5 +83,12 @@ func (c *Config) prepare(ctx context.Context, db schema) error {
 	if have < want && c.Store.Postgres != "" && !c.Store.AutoMigrate {
 		return fmt.Errorf("%w (schema %d, this program's is %d)", errOldSchema, have, want)
 	}
-	return db.Migrate(ctx)
+	if err := db.Migrate(ctx); err != nil {
+		return err
+	}
+	err = db.MarkKeys(ctx)
+	if errors.Is(err, store.ErrOtherKeys) {
+		return fmt.Errorf("%w: bring back the %s that was made for it", err, c.Keys)
+	}
+	return err
 }

@@ -45,17 +45,18 @@ var purposes = []policy.Purpose{policy.Reset, policy.Unlock, policy.Change, poli
 
 // program is a portal that is ready to run. Tests build the same value.
 type program struct {
-	cfg     Config
-	log     *slog.Logger
-	now     func() time.Time
-	keys    *store.Keys
-	db      *store.DB
-	people  *directory.Set
-	policy  *policy.Policy
-	flow    *flow.Service
-	server  *portal.Server
-	jobs    *job.Runner
-	metrics *telemetry.Metrics
+	cfg      Config
+	log      *slog.Logger
+	now      func() time.Time
+	keys     *store.Keys
+	db       *store.DB
+	people   *directory.Set
+	policy   *policy.Policy
+	flow     *flow.Service
+	server   *portal.Server
+	jobs     *job.Runner
+	metrics  *telemetry.Metrics
+	launcher *telemetry.Launcher
 	// close undoes what was opened, last first.
 	close []func() error
 }
@@ -73,6 +74,7 @@ const (
 // newProgram opens everything and starts nothing. On an error nothing stays open.
 func newProgram(ctx context.Context, cfg Config, log *slog.Logger, extras extras) (_ *program, err error) {
 	p := &program{cfg: cfg, log: log, now: time.Now, metrics: telemetry.NewMetrics(versionName())}
+	p.launcher = telemetry.NewLauncher(log, p.metrics)
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, p.Close())
@@ -202,7 +204,7 @@ func (p *program) build(extras extras) error {
 			Phrase: func(rules directory.Rules, who directory.User) (directory.Secret, error) {
 				return judge.Passphrase(rand.Reader, rules, who)
 			},
-			Demo: extras.demo, Purposes: purposes, Now: p.now, Rand: rand.Reader, Log: p.log, Observe: p.metrics.Request,
+			Demo: extras.demo, Purposes: purposes, Now: p.now, Rand: rand.Reader, Log: p.log, Observe: p.metrics.Request, Panicked: p.metrics.Panic,
 		},
 	})
 	if err != nil {
@@ -216,7 +218,7 @@ func (p *program) build(extras extras) error {
 	}
 	p.jobs, err = job.New(job.Config{
 		Outbox: p.db, Database: p.db, People: p.people, Renderer: messages{look.pages}, Transports: transports,
-		Reconcile: p.flow.Reconcile, Log: p.log, Now: p.now,
+		Reconcile: p.flow.Reconcile, Safe: p.launcher.Safe, Log: p.log, Now: p.now,
 		Deliveries: func(d job.Delivery) {
 			p.metrics.Delivery(string(d.Channel), d.Template, string(d.Outcome), d.Waited, d.Took)
 		},
@@ -238,14 +240,19 @@ type appearance struct {
 
 func (p *program) look(demo bool) (a appearance, err error) {
 	b := p.cfg.Brand
-	if a.files, err = static.New(static.Options{Overlay: folder(p.cfg.Overlay.Static), Colour: b.Colour}); err != nil {
-		return a, err
-	}
+	// Side by side: packing the files takes about as long as reading the texts.
+	packed := make(chan error, 1)
+	go func() {
+		var err error
+		a.files, err = static.New(static.Options{Overlay: folder(p.cfg.Overlay.Static), Colour: b.Colour})
+		packed <- err
+	}()
 	texts := []fs.FS{locales.Files}
 	if over := folder(p.cfg.Overlay.Locales); over != nil {
 		texts = append(texts, over)
 	}
-	if a.bundle, err = i18n.Load(i18n.Options{Zone: p.cfg.zone, Now: p.now}, texts...); err != nil {
+	a.bundle, err = i18n.Load(i18n.Options{Zone: p.cfg.zone, Now: p.now}, texts...)
+	if err := errors.Join(<-packed, err); err != nil {
 		return a, err
 	}
 	a.pages, err = view.New(view.Options{
@@ -281,6 +288,9 @@ type extras struct {
 // taken up without a restart.
 const reloadKeys = time.Minute
 
+// errPanicked is what became of work that returned nothing.
+var errPanicked = errors.New("the background work panicked")
+
 // Run serves until ctx ends, and takes everything down in order: first no new
 // requests, then the work nobody waits for, then what both stand on. A part
 // that fails takes the program down: half a portal helps nobody.
@@ -292,16 +302,17 @@ func (p *program) Run(ctx context.Context) error {
 	serving, stopServing := context.WithCancel(ctx)
 	defer stopWork()
 	defer stopServing()
-	worked := make(chan error, 1)
-	go func() {
+	worked := errPanicked
+	p.launcher.Go("jobs", func() {
 		defer stopServing() // the jobs' end is the portal's
-		worked <- p.jobs.Run(working)
-	}()
-	go p.refreshKeys(working)
+		worked = p.jobs.Run(working)
+	})
+	p.launcher.Go("key file", func() { p.refreshKeys(working) })
 	p.log.Info("ready", "url", p.server.URL(), "version", versionName())
 	err := p.server.Run(serving)
 	stopWork()
-	err = errors.Join(err, <-worked, p.Close())
+	p.launcher.Wait()
+	err = errors.Join(err, worked, p.Close())
 	p.log.Info("stopped")
 	return err
 }

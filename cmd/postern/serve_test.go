@@ -11,8 +11,10 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"postern/directory/embedded"
 	"postern/portal/portaltest"
@@ -97,6 +99,11 @@ func (h *house) serve() func() {
 	if err != nil {
 		h.t.Fatal(err)
 	}
+	return h.run(p)
+}
+
+func (h *house) run(p *program) func() {
+	h.t.Helper()
 	if _, err := p.server.Listen(); err != nil {
 		h.t.Fatal(err)
 	}
@@ -171,6 +178,66 @@ func TestMetricsAreOnTheirOwnListenerOnly(t *testing.T) {
 	}
 }
 
+// One person's whole case is in the numbers, as is what goes wrong beside it; and
+// nothing in them says whose it was.
+func TestMetricsTellOfAWholeCase(t *testing.T) {
+	port, err := freePort()
+	if err != nil {
+		t.Fatal(err)
+	}
+	h := newHouse(t, "store:", fmt.Sprintf("admin: 127.0.0.1:%d\nlimits: {start: 3/1h, failures: 1/10m}\nstore:", port))
+	p, err := h.open(io.Discard)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer h.run(p)()
+	i := slices.IndexFunc(h.ldap.People(), func(p embedded.Person) bool { return p.Login == "user1" })
+	who := h.ldap.People()[i]
+
+	w := walk{portaltest.NewVisitor(portaltest.NewClient(h.url), h.url), t}
+	w.open("/recover/change", "start")
+	w.send("/recover/start", "new-password", "purpose", "change", "login", who.Login, "current", who.Password.Reveal())
+	w.send("/recover/password", "done", "password", "Quite-new-words-77", "confirm", "Quite-new-words-77")
+	for range 2 {
+		w.open("/recover/change", "start")
+		w.send("/recover/start", "answer", "purpose", "change", "login", "user2", "current", "not this one")
+	}
+	w.open("/recover/change", "start")
+	if err := w.Post("/recover/start", "purpose", "change", "login", who.Login, "current", "x"); err != nil || w.Page.Status != http.StatusTooManyRequests {
+		t.Errorf("%d, %v", w.Page.Status, err)
+	}
+	p.launcher.Safe("test", func() { panic("it") })
+
+	admin := portaltest.NewVisitor(portaltest.NewClient(fmt.Sprintf("http://127.0.0.1:%d", port)), fmt.Sprintf("http://127.0.0.1:%d", port))
+	want := []string{
+		`postern_http_request_duration_seconds_count{method="POST",route="/recover/password",status="303"} 1`,
+		`postern_cases_total{outcome="done",purpose="change"} 1`,
+		`postern_case_duration_seconds_count{purpose="change"} 1`,
+		`postern_directory_operation_seconds_count{directory="corp",operation="change_password",outcome="ok"} 1`,
+		`postern_messages_total{channel="mail",outcome="sent",template="password_changed"} 1`,
+		`postern_limit_refusals_total{limit="start"} 1`,
+		`postern_alarms_total{alarm="failures"} 1`,
+		`postern_panics_total{where="test"} 1`,
+	}
+	for range 500 {
+		if err := admin.Get("/metrics"); err != nil {
+			t.Fatal(err)
+		}
+		if strings.Contains(admin.Page.Body, "postern_messages_total{") {
+			break
+		}
+		time.Sleep(10 * time.Millisecond) // delivery is a job of the running program
+	}
+	for _, line := range want {
+		if !strings.Contains(admin.Page.Body, line+"\n") {
+			t.Errorf("missing: %s", line)
+		}
+	}
+	if strings.Contains(admin.Page.Body, who.Login) || strings.Contains(admin.Page.Body, who.Mail) || t.Failed() {
+		t.Error(admin.Page.Body)
+	}
+}
+
 func TestServeRefusesToStart(t *testing.T) {
 	for _, c := range []struct {
 		name string
@@ -178,6 +245,19 @@ func TestServeRefusesToStart(t *testing.T) {
 		want string
 	}{
 		{"without keys", func(h *house) { os.Remove(filepath.Join(h.dir, "keys.json")) }, "postern keys create"},
+		{"with the keys of another database", func(h *house) {
+			p, err := h.open(io.Discard)
+			if err != nil {
+				h.t.Fatal(err)
+			}
+			if err := p.Close(); err != nil {
+				h.t.Fatal(err)
+			}
+			os.Remove(filepath.Join(h.dir, "keys.json"))
+			if err := store.CreateKeys(filepath.Join(h.dir, "keys.json")); err != nil {
+				h.t.Fatal(err)
+			}
+		}, "the key file is not the one of this database"},
 		{"with keys that others can read", func(h *house) { os.Chmod(filepath.Join(h.dir, "keys.json"), 0o644) }, "chmod 600"},
 		{"with a database that is none", func(h *house) {
 			os.MkdirAll(filepath.Join(h.dir, "data"), 0o700)
@@ -218,6 +298,7 @@ type fakeSchema struct {
 
 func (f *fakeSchema) Schema(context.Context) (int64, int64, error) { return f.have, f.want, nil }
 func (f *fakeSchema) Migrate(context.Context) error                { f.migrated = true; return nil }
+func (f *fakeSchema) MarkKeys(context.Context) error               { return nil }
 
 // On PostgreSQL an older program may still be at work in the database.
 func TestPostgresIsMigratedOnlyWhenAsked(t *testing.T) {
@@ -263,6 +344,9 @@ func TestServeLogsNoSecret(t *testing.T) {
 	}
 	if !strings.Contains(log.String(), `"msg":"ready"`) {
 		t.Errorf("nothing was logged: %s", &log)
+	}
+	if strings.Contains(log.String(), `"level":"ERROR"`) {
+		t.Errorf("an orderly end logs errors: %s", &log)
 	}
 	if strings.Contains(log.String(), h.ldap.ServicePassword().Reveal()) {
 		t.Error("the service account's password is in the log")

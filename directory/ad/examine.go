@@ -98,43 +98,109 @@ func (d *Directory) examineGroups(c *ldapconn.Conn) directory.Finding {
 	return ok("privileged", "%d configured groups beside the built-in ones", len(groups))
 }
 
-// examineRights judges the delegation on a few ordinary people and its absence on
-// protected ones.
+// What examineRights looks at, at most.
+const (
+	maxSamples = 5   // ordinary people, each in another place
+	maxReads   = 200 // accounts, to find those
+)
+
+// examineRights judges the delegation on a few ordinary people, each in another
+// container, and its absence on protected ones.
 func (d *Directory) examineRights(c *ldapconn.Conn, people []*ldap.Entry) []directory.Finding {
 	token, err := d.serviceToken(c)
 	if err != nil || token == nil {
 		return []directory.Finding{bad(directory.Warning, "rights", "the service account's own groups cannot be read",
 			"what it may do cannot be examined", "write bind_dn as a DN")}
 	}
-	var out []directory.Finding
-	for _, p := range people {
-		if d.places.Refuse(p.DN) != "" {
-			continue
-		}
-		e, err := read(c, p.DN, "adminCount", "tokenGroups", attributeDescriptor, "allowedAttributesEffective", "servicePrincipalName",
-			"sAMAccountName", "sAMAccountType")
-		if err != nil {
-			continue
-		}
-		groups, err := tokenGroups(e)
-		if err != nil {
-			return append(out, bad(directory.Failure, "rights", "tokenGroups of "+p.DN+" cannot be read",
-				"nobody can be cleared of being privileged, so nobody is helped",
-				"add the service account to the group Windows Authorization Access Group"))
-		}
-		if privileged(e, groups, nil, nil, d.places) != "" {
-			continue
-		}
-		out = append(out, d.delegation(c, e, token)...)
-		break
+	samples, err := d.samples(c, people)
+	if err != nil {
+		return []directory.Finding{bad(directory.Failure, "rights", err.Error(),
+			"nobody can be cleared of being privileged, so nobody is helped",
+			"add the service account to the group Windows Authorization Access Group")}
 	}
-	if len(out) == 0 && len(people) > 0 {
+	var out []directory.Finding
+	switch {
+	case len(samples) > 0:
+		out = d.delegations(c, samples, token)
+	case len(people) > 0:
 		out = append(out, bad(directory.Warning, "rights", "no ordinary account was seen to judge the delegation by", "", ""))
 	}
 	return append(out, d.overreach(c, token)...)
 }
 
-func (d *Directory) delegation(c *ldapconn.Conn, e *ldap.Entry, token map[sid]bool) []directory.Finding {
+// samples are people Postern would help: not the service account itself, which
+// nobody delegates to itself, not a disabled account and not a protected one.
+func (d *Directory) samples(c *ldapconn.Conn, people []*ldap.Entry) ([]*ldap.Entry, error) {
+	configured, err := d.privilegedSIDs(c)
+	if err != nil {
+		configured = nil // examineGroups tells of it
+	}
+	var out []*ldap.Entry
+	seen := map[string]bool{}
+	reads := 0
+	for _, p := range people {
+		place := strings.ToLower(parent(p.DN))
+		if seen[place] || sameDN(p.DN, d.serviceDN()) || d.places.Refuse(p.DN) != "" {
+			continue
+		}
+		if reads++; reads > maxReads || len(out) == maxSamples {
+			break
+		}
+		e, err := read(c, p.DN, "adminCount", "tokenGroups", "memberOf", attributeDescriptor, "allowedAttributesEffective", "servicePrincipalName",
+			"sAMAccountName", "sAMAccountType", "userAccountControl")
+		if err != nil || number(e, "userAccountControl")&uacDisabled != 0 {
+			continue
+		}
+		groups, err := tokenGroups(e)
+		if err != nil {
+			return nil, fmt.Errorf("tokenGroups of %s cannot be read", p.DN)
+		}
+		if privileged(e, groups, e.GetAttributeValues("memberOf"), configured, d.places) == "" {
+			seen[place] = true
+			out = append(out, e)
+		}
+	}
+	return out, nil
+}
+
+func sameDN(a, b string) bool {
+	x, errX := ldap.ParseDN(a)
+	y, errY := ldap.ParseDN(b)
+	return errX == nil && errY == nil && x.EqualFold(y)
+}
+
+// parent is where an entry is; the entry itself for a DN that cannot be read.
+func parent(dn string) string {
+	p, err := ldap.ParseDN(dn)
+	if err != nil || len(p.RDNs) < 2 {
+		return dn
+	}
+	p.RDNs = p.RDNs[1:]
+	return p.String()
+}
+
+// delegations says where people can be helped and where not. Where nobody can
+// be is a failure; a single place may be meant to be left alone.
+func (d *Directory) delegations(c *ldapconn.Conn, samples []*ldap.Entry, token map[sid]bool) []directory.Finding {
+	var good, lacking []directory.Finding
+	for _, e := range samples {
+		if f := d.delegation(c, e, token); f.Severity == directory.OK {
+			good = append(good, f)
+		} else {
+			lacking = append(lacking, f)
+		}
+	}
+	if len(good) == 0 {
+		return lacking[:1]
+	}
+	for i := range lacking {
+		lacking[i].Severity = directory.Warning
+		lacking[i].Mend += " — or, if nobody there is to be helped, leave that place out of user_ous"
+	}
+	return append(good[:1], lacking...)
+}
+
+func (d *Directory) delegation(c *ldapconn.Conn, e *ldap.Entry, token map[sid]bool) directory.Finding {
 	var missing []string
 	dacl, err := parseDACL(e.GetRawAttributeValue(attributeDescriptor))
 	if err == nil && !granted(dacl, rightResetPassword, token) {
@@ -146,13 +212,13 @@ func (d *Directory) delegation(c *ldapconn.Conn, e *ldap.Entry, token map[sid]bo
 	}
 	switch {
 	case len(missing) > 0:
-		return []directory.Finding{bad(directory.Failure, "rights", "on "+e.DN+" the service account lacks: "+strings.Join(missing, ", "),
-			"resets and unlocks will be refused", d.delegate(c, e.DN))}
+		return bad(directory.Failure, "rights", "on "+e.DN+" the service account lacks: "+strings.Join(missing, ", "),
+			"resets and unlocks will be refused", d.delegate(c, e.DN))
 	case err != nil:
-		return []directory.Finding{bad(directory.Warning, "rights", "the access list of "+e.DN+" cannot be read",
-			"whether passwords can be reset will show at the first reset", d.delegate(c, e.DN))}
+		return bad(directory.Warning, "rights", "the access list of "+e.DN+" cannot be read",
+			"whether passwords can be reset will show at the first reset", d.delegate(c, e.DN))
 	}
-	return []directory.Finding{ok("rights", "on %s the service account may reset the password and unlock", e.DN)}
+	return ok("rights", "on %s the service account may reset the password and unlock", e.DN)
 }
 
 // overreach looks at what the service account should not be able to do: then it is
@@ -212,9 +278,8 @@ func (d *Directory) delegate(c *ldapconn.Conn, person string) string {
 	who, ou := d.trustee(c), person
 	if len(d.cfg.UserOUs) > 0 {
 		ou = d.cfg.UserOUs[0]
-	} else if dn, err := ldap.ParseDN(person); err == nil && len(dn.RDNs) > 1 {
-		dn.RDNs = dn.RDNs[1:]
-		ou = dn.String()
+	} else {
+		ou = parent(person)
 	}
 	const user = "bf967aba-0de6-11d0-a285-00aa003049e2"
 	sddl := fmt.Sprintf("(OA;CIIO;CR;00299570-246d-11d0-a768-00aa006e0529;%[1]s;%[2]s)"+

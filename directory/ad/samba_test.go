@@ -329,6 +329,18 @@ func TestExamineJudgesTheDelegation(t *testing.T) {
 	if w := worst(cfg, "rights", "may reset the password and unlock"); w != directory.OK {
 		t.Errorf("rights: %v", w)
 	}
+	// Of the whole domain, where the service account itself and others are outside
+	// the delegation, it judges by those it can help, and names the other place.
+	whole := config(dc)
+	whole.BaseDN, whole.UserOUs = dc.BaseDN, nil
+	for _, f := range open(t, whole).Examine(t.Context()) {
+		if f.Check == "rights" && (f.Severity == directory.Failure || strings.Contains(f.What, whole.BindDN)) {
+			t.Errorf("of the whole domain: %+v", f)
+		}
+	}
+	if w := worst(whole, "rights", "may reset the password and unlock"); w != directory.OK {
+		t.Errorf("of the whole domain: %v", w)
+	}
 	// Samba leaves the delegation on protected accounts in the OU.
 	if w := worst(cfg, "rights", "protected account"); w != directory.Warning {
 		t.Errorf("protected: %v", w)

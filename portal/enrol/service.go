@@ -51,6 +51,7 @@ func New(o Options) (*Service, error) {
 	if o.Directory == nil || o.Policy == nil || o.Store == nil || o.Now == nil || o.Rand == nil || o.Fresh <= 0 {
 		return nil, errors.New("enrol: a part is missing")
 	}
+	o.Store = guarded{o.Store}
 	s := &Service{Options: o, factors: map[verify.Kind]verify.Enroller{}}
 	for _, f := range o.Factors {
 		s.factors[f.Kind()] = f
@@ -107,7 +108,7 @@ func (s *Service) Offer(ctx context.Context, w Who, kind verify.Kind) (verify.Ch
 	}
 	ch, err := f.Offer(ctx, s.subject(w, u))
 	if err != nil {
-		return verify.Challenge{}, err
+		return verify.Challenge{}, unavailable(err)
 	}
 	expires := s.Now().Add(offerLife)
 	if !ch.Expires.IsZero() && ch.Expires.Before(expires) {
@@ -155,14 +156,17 @@ func (s *Service) Enrol(ctx context.Context, w Who, kind verify.Kind, answer []b
 	case errors.Is(err, verify.ErrExpired):
 		return o, ErrNoOffer
 	case err != nil:
-		return o, err
+		return o, unavailable(err)
 	}
 	c := Change{Owner: u.ID, DropOffer: kind}
 	if got.ReplaceAll {
-		c.ReplaceAll = kind
+		c.ReplaceAll, c.OnlySession = kind, w.Session
 	}
+	// One moment for a whole set: who proves with one of its codes must not find
+	// the others newer, as if the set had been replaced meanwhile.
+	at := s.Now()
 	for _, cred := range got.Add {
-		cred.Owner, cred.Kind, cred.Created = u.ID, kind, s.Now()
+		cred.Owner, cred.Kind, cred.Created = u.ID, kind, at
 		if cred.ID == "" {
 			if cred.ID, err = s.id(); err != nil {
 				return o, err
@@ -183,12 +187,16 @@ func (s *Service) Rename(ctx context.Context, w Who, id, name string) error {
 	if err != nil {
 		return err
 	}
+	u, err := s.Still(ctx, w)
+	if err != nil {
+		return err
+	}
 	cred, _, err := s.find(ctx, w, id)
 	if err != nil {
 		return err
 	}
-	return s.Store.Commit(ctx, Change{Owner: w.Principal.ID, Rename: id, Name: name, Events: []audit.Event{
-		s.event(w, w.Principal.User, "factor.renamed", cred.Kind)}})
+	return s.Store.Commit(ctx, Change{Owner: u.ID, Rename: id, Name: name, Events: []audit.Event{
+		s.event(w, u, "factor.renamed", cred.Kind)}})
 }
 
 // Left says what would remain if the credential went, so that nobody removes
@@ -197,7 +205,9 @@ func (s *Service) Left(ctx context.Context, w Who, id string) (gone verify.Crede
 	return s.find(ctx, w, id)
 }
 
-// Remove takes a credential away at once.
+// Remove takes a credential away at once, and ends every other session of the
+// person: whoever has the stolen phone may have signed in with it (ASVS 5.0
+// section 7.4.3).
 func (s *Service) Remove(ctx context.Context, w Who, id string) error {
 	u, err := s.allow(ctx, w)
 	if err != nil {
@@ -207,7 +217,7 @@ func (s *Service) Remove(ctx context.Context, w Who, id string) error {
 	if err != nil {
 		return err
 	}
-	c := Change{Owner: u.ID, Remove: id}
+	c := Change{Owner: u.ID, Remove: id, OnlySession: w.Session}
 	s.record(&c, w, u, "factor.removed", cred.Kind, cred.Name)
 	return s.Store.Commit(ctx, c)
 }
@@ -230,13 +240,27 @@ func (s *Service) find(ctx context.Context, w Who, id string) (gone verify.Crede
 	return gone, rest, nil
 }
 
-// allow reads the account again and asks for a fresh proof, at least as strong
-// as the strongest thing enrolled (security case 45).
-func (s *Service) allow(ctx context.Context, w Who) (directory.User, error) {
+// Still reads the account of somebody signed in again. ErrEnded: the session
+// must end, because the account may not use the portal any more (security case
+// 46), or got another password since it signed in by a way that does not end
+// sessions: an administrator who set one meant everybody else to be out.
+func (s *Service) Still(ctx context.Context, w Who) (directory.User, error) {
 	u, err := s.Directory.Read(ctx, w.Principal.User)
-	if errors.Is(err, directory.ErrNotFound) || err == nil && s.Policy.Eligible(u) != "" {
+	switch {
+	case errors.Is(err, directory.ErrNotFound):
+		return u, ErrEnded
+	case err != nil:
+		return u, err
+	case u.ID != w.Principal.ID, s.Policy.Eligible(u) != "", !u.State.PasswordSet.Equal(w.Principal.User.State.PasswordSet):
 		return u, ErrEnded
 	}
+	return u, nil
+}
+
+// allow asks for a fresh proof besides, at least as strong as the strongest
+// thing enrolled (security case 45).
+func (s *Service) allow(ctx context.Context, w Who) (directory.User, error) {
+	u, err := s.Still(ctx, w)
 	if err != nil {
 		return u, err
 	}

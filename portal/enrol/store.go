@@ -37,15 +37,20 @@ type Offer struct {
 
 // Change is what happens to a person's factors in one transaction.
 type Change struct {
-	Owner      directory.ID
-	Add        []verify.Credential // verify.ErrDuplicate when a handle exists
-	ReplaceAll verify.Kind         // credentials of this kind that were there before go away; empty: none
-	Rename     string              // credential id, with Name
+	Owner directory.ID
+	// Add binds something new: wrong answers of its kind so far are forgotten
+	// (NIST SP 800-63B-4 section 3.2.2). verify.ErrDuplicate when a handle exists.
+	Add        []verify.Credential
+	ReplaceAll verify.Kind // credentials of this kind that were there before go away; empty: none
+	Rename     string      // credential id, with Name
 	Name       string
 	Remove     string      // credential id
 	DropOffer  verify.Kind // the offer this change finishes; ErrNoOffer when it is gone, and nothing happens
-	Events     []audit.Event
-	Messages   []notify.Message
+	// OnlySession is the one browser session of Owner that goes on, as a hash; every
+	// other one ends. Empty: all go on.
+	OnlySession string
+	Events      []audit.Event
+	Messages    []notify.Message
 }
 
 // ErrNoOffer: nothing was begun, or it was finished by another tab.

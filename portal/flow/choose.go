@@ -2,6 +2,7 @@ package flow
 
 import (
 	"context"
+	"errors"
 
 	"postern/portal/limit"
 	"postern/portal/notify"
@@ -22,8 +23,9 @@ func (s *Service) Choose(ctx context.Context, id string, k verify.Kind) (*Case, 
 	if err != nil {
 		return c, unavailable(err)
 	}
+	over := false
 	if ch.Deliver != nil {
-		if err := s.takeDelivery(ctx, c, ch.Deliver.Channel); err != nil {
+		if over, err = s.takeDelivery(ctx, c, ch.Deliver.Channel); err != nil {
 			return c, err
 		}
 	}
@@ -37,9 +39,13 @@ func (s *Service) Choose(ctx context.Context, id string, k verify.Kind) (*Case, 
 		}
 		c.Open = &ch
 		c.Turn++
-		e := Effects{Events: events(s.event(c, "factor.chosen", ok, withFactor(k)))}
+		chosen := s.event(c, "factor.chosen", ok, withFactor(k))
+		if over {
+			chosen.Outcome, chosen.Reason = refused, "limited"
+		}
+		e := Effects{Events: events(chosen)}
 		if ch.Deliver != nil {
-			e.Messages = []notify.Message{s.delivery(c, ch)}
+			e.Messages = []notify.Message{s.delivery(c, ch, over)}
 		}
 		return e, nil
 	})
@@ -57,22 +63,33 @@ func (s *Service) choosable(c *Case, k verify.Kind) error {
 	return nil
 }
 
-// takeDelivery takes every limit a sent code costs, for decoys too.
-func (s *Service) takeDelivery(ctx context.Context, c *Case, channel string) error {
+// takeDelivery takes every limit a sent code costs, for decoys too. Those by the
+// name as typed show. Those by account and destination do not (see shown): over
+// says that nothing may be sent, and that this must not show.
+func (s *Service) takeDelivery(ctx context.Context, c *Case, channel string) (over bool, err error) {
+	shown, hidden := string(s.shown(c)), string(s.hidden(c))
 	for _, l := range []struct {
-		name limit.Name
-		key  string
+		name  limit.Name
+		key   string
+		shows bool
 	}{
-		{limit.Send, string(c.Key)},
-		{limit.SendDay, string(c.Key)},
-		{limit.Destination, channel + "\x00" + s.destination(c, channel)},
-		{limit.SendGlobal, channel},
+		{limit.Send, shown, true},
+		{limit.SendDay, shown, true},
+		{limit.SendGlobal, channel, true},
+		{limit.Send, "hidden:" + hidden, false},
+		{limit.SendDay, "hidden:" + hidden, false},
+		{limit.Destination, channel + "\x00" + s.destination(c, channel), false},
 	} {
-		if err := s.take(ctx, l.name, l.key); err != nil {
-			return err
+		err := s.take(ctx, l.name, l.key)
+		if !l.shows && errors.As(err, new(*Limited)) {
+			over = true
+			continue
+		}
+		if err != nil {
+			return over, err
 		}
 	}
-	return nil
+	return over, nil
 }
 
 // destination is where a code would go now, for its limit; the address it is
@@ -89,12 +106,12 @@ func (s *Service) destination(c *Case, channel string) string {
 	return string(c.Key)
 }
 
-// delivery is the message that carries a code. A decoy's is addressed to
-// nobody: it is stored and dropped, so that choosing costs the same.
-func (s *Service) delivery(c *Case, ch verify.Challenge) notify.Message {
+// delivery is the message that carries a code. A decoy's, and one too many, is
+// addressed to nobody: it is stored and dropped, so that choosing costs the same.
+func (s *Service) delivery(c *Case, ch verify.Challenge, over bool) notify.Message {
 	m := notify.Message{Channel: notify.Channel(ch.Deliver.Channel), Template: ch.Deliver.Template, Lang: c.Lang,
 		Args: ch.Deliver.Args, NotAfter: ch.Expires, Case: c.ID}
-	if p := c.Somebody(); p != nil {
+	if p := c.Somebody(); p != nil && !over {
 		m.Who = *p
 	}
 	return m

@@ -98,16 +98,22 @@ func (s *Service) applied(c *Case) Effects {
 	if c.Purpose == policy.Unlock {
 		template = "account_unlocked"
 	}
+	e.Messages = s.notice(c, template)
+	return e
+}
+
+// notice tells every address of the person what happened in c.
+func (s *Service) notice(c *Case, template string) []notify.Message {
+	if len(c.Person.Mail) == 0 {
+		return nil
+	}
 	kinds := make([]string, len(c.Proofs))
 	for i, p := range c.Proofs {
 		kinds[i] = string(p.Kind)
 	}
-	if len(c.Person.Mail) > 0 {
-		e.Messages = append(e.Messages, notify.Message{Channel: notify.Mail, To: c.Person.Mail, Who: *c.Person, Template: template, Lang: s.language(c), Case: c.ID, Args: map[string]string{
-			"login": c.Person.Login, "purpose": string(c.Purpose), "at": c.Outcome.At.UTC().Format(time.RFC3339), "address": c.Address,
-			"door": string(c.Door), "proofs": strings.Join(kinds, ","), "receipt": c.Outcome.Receipt}})
-	}
-	return e
+	return []notify.Message{{Channel: notify.Mail, To: c.Person.Mail, Who: *c.Person, Template: template, Lang: s.language(c), Case: c.ID, Args: map[string]string{
+		"login": c.Person.Login, "purpose": string(c.Purpose), "at": c.Outcome.At.UTC().Format(time.RFC3339), "address": c.Address,
+		"door": string(c.Door), "proofs": strings.Join(kinds, ","), "receipt": c.Outcome.Receipt}}}
 }
 
 // language of a notice: the person's own from the directory, else what they used here.

@@ -8,6 +8,7 @@ import (
 	"postern/directory"
 	"postern/portal/password"
 	"postern/portal/policy"
+	"postern/verify"
 )
 
 // maxSaves is how many passwords the directory may refuse in one case.
@@ -81,17 +82,9 @@ func (s *Service) recheck(ctx context.Context, c *Case) (*directory.User, error)
 	if c.Purpose == policy.Change && s.Now().Sub(c.Created) < stale {
 		return c.Person, nil
 	}
-	u, err := s.Directory.Read(ctx, *c.Person)
-	reason := Reason("")
-	switch {
-	case errors.Is(err, directory.ErrNotFound):
-		reason = ReasonChanged
-	case err != nil:
+	u, reason, err := s.again(ctx, c)
+	if err != nil {
 		return nil, err
-	case s.Policy.Eligible(u) != "":
-		reason = ReasonNotEligible
-	case moved(*c.Person, u):
-		reason = ReasonChanged
 	}
 	if reason != "" {
 		_, err := s.close(ctx, c, reason, "")
@@ -99,6 +92,50 @@ func (s *Service) recheck(ctx context.Context, c *Case) (*directory.User, error)
 	}
 	u.Groups = nil
 	return &u, nil
+}
+
+// again reads the account and says why nothing may be written to it any more;
+// empty when all the proofs rested on still stands.
+func (s *Service) again(ctx context.Context, c *Case) (u directory.User, why Reason, err error) {
+	u, err = s.Directory.Read(ctx, *c.Person)
+	switch {
+	case errors.Is(err, directory.ErrNotFound):
+		return u, ReasonChanged, nil
+	case err != nil:
+		return u, "", err
+	case s.Policy.Eligible(u) != "":
+		return u, ReasonNotEligible, nil
+	}
+	fell, err := s.fell(ctx, c, *c.Person, u)
+	if fell {
+		why = ReasonChanged
+	}
+	return u, why, err
+}
+
+// fell reports whether something the proofs of c rested on is gone: the account
+// is another than before, or its owner has taken away what was used (security
+// case 36), perhaps because somebody else has it.
+func (s *Service) fell(ctx context.Context, c *Case, before, now directory.User) (bool, error) {
+	if moved(before, now) {
+		return true, nil
+	}
+	for _, p := range c.Proofs {
+		if p.Evidence.Credential == "" {
+			continue
+		}
+		have, err := s.Vault.Credentials(ctx, before.ID, p.Kind)
+		if err != nil {
+			return true, unavailable(err)
+		}
+		// A recovery code is gone with its use; it is its set that may have been replaced.
+		held := func(have verify.Credential) bool { return have.ID == p.Evidence.Credential }
+		newer := func(have verify.Credential) bool { return have.Created.After(p.Evidence.Since) }
+		if p.Kind == verify.RecoveryCode && slices.ContainsFunc(have, newer) || p.Kind != verify.RecoveryCode && !slices.ContainsFunc(have, held) {
+			return true, nil
+		}
+	}
+	return false, nil
 }
 
 // moved reports whether what a proof rested on is different now: the password,
@@ -216,11 +253,12 @@ func (s *Service) conclude(ctx context.Context, c *Case, o Outcome, again error)
 			c.Outcome.Reason, c.Outcome.At = "", c.Outcome.Intent
 			if c.Outcome.Saves >= maxSaves {
 				c.end(ReasonRefusedSaves)
+				e.Events = append(e.Events, s.event(c, "case.closed", refused, withReason(string(ReasonRefusedSaves))))
 			}
 			return e, nil
 		case Applied:
 			c.Held = nil
-			return s.applied(c), s.countDone(ctx, c, at)
+			return s.applied(c), errors.Join(s.forgive(ctx, c), s.countDone(ctx, c, at))
 		}
 		c.Held = nil
 		return Effects{Events: events(s.event(c, verb(c.Purpose), outcomeOf(o.Status), withReason(string(o.Reason))))}, nil
@@ -244,9 +282,9 @@ func (s *Service) unlock(ctx context.Context, c *Case) (*Case, error) {
 	if !can {
 		return s.conclude(ctx, c, Outcome{Status: Declined, Reason: ReasonUnsupported}, nil)
 	}
-	u, err := s.Directory.Read(ctx, *c.Person)
-	if err == nil && (s.Policy.Eligible(u) != "" || u.ID != c.Person.ID) {
-		return s.conclude(ctx, c, Outcome{Status: Declined, Reason: ReasonNotEligible}, nil)
+	u, why, err := s.again(ctx, c)
+	if err == nil && why != "" {
+		return s.conclude(ctx, c, Outcome{Status: Declined, Reason: why}, nil)
 	}
 	if err == nil {
 		err = un.Unlock(ctx, u)

@@ -3,6 +3,8 @@ package flow
 import (
 	"context"
 	"errors"
+	"fmt"
+	"slices"
 	"time"
 
 	"postern/directory"
@@ -20,45 +22,67 @@ import (
 // of any number of answers at once no more are looked at than the limits
 // allow, and a crash in between costs a try, never gives one (security case 9).
 func (s *Service) Prove(ctx context.Context, id string, answer, hold []byte) (*Case, error) {
-	taken, err := s.takeAnswer(ctx, id)
+	a, err := s.takeAnswer(ctx, id)
 	if err != nil {
-		return taken, err
+		return a.c, err
 	}
-	ch := *taken.Open
-	sub, found, err := s.discover(ctx, taken, ch, answer)
+	ch := *a.c.Open
+	sub, found, err := s.discover(ctx, a.c, ch, answer)
+	if a.over {
+		// A stranger's answer is looked at in its place, at the same cost.
+		sub = verify.Subject{ID: s.decoyID("over:" + string(a.c.Key)), Case: a.c.ID, Purpose: string(a.c.Purpose), Lang: a.c.Lang}
+	}
+	var ev verify.Evidence
 	if err == nil {
-		var ev verify.Evidence
-		if ev, err = s.factors[ch.Kind].Check(ctx, sub, ch, answer); err == nil {
-			if err = s.recheckSignIn(ctx, taken, sub); err == nil {
-				return s.right(ctx, taken, ch.Kind, ev, found, answer, hold)
-			}
-		}
+		ev, err = s.factors[ch.Kind].Check(ctx, sub, ch, answer)
 	}
-	return s.wrong(ctx, taken, ch.Kind, err)
+	if a.over && (err == nil || wrongCode(ch.Kind, err) != "") {
+		err = errOver
+	}
+	if err == nil {
+		err = s.recheckSignIn(ctx, a.c, sub)
+	}
+	if err != nil {
+		return s.wrong(ctx, a.c, ch.Kind, err)
+	}
+	return s.right(ctx, a, ch.Kind, ev, found, answer, hold)
 }
 
-// takeAnswer raises every counter. The case it returns still holds the
-// challenge, though the row of an unguessable factor no longer does: a WebAuthn
-// challenge is answered once, right or wrong (security case 76).
-func (s *Service) takeAnswer(ctx context.Context, id string) (*Case, error) {
+// attempt is one answer that was counted and not looked at yet.
+type attempt struct {
+	c *Case // with the challenge, though the row may have it no longer
+	// over: the account's own counter is used up, so the answer must not be looked
+	// at, and nobody may see that it was not.
+	over bool
+}
+
+// errOver is an answer nobody looked at. To the person it is a wrong one.
+var errOver = fmt.Errorf("flow: over the account's own limit: %w", verify.ErrWrong)
+
+// takeAnswer raises every counter. The row of an unguessable factor loses its
+// challenge: WebAuthn's is answered once, right or wrong (security case 76).
+func (s *Service) takeAnswer(ctx context.Context, id string) (a attempt, err error) {
 	before, err := s.Store.Case(ctx, id)
 	if err != nil {
-		return nil, err
+		return a, err
 	}
 	if before.Open == nil || before.Next(s.Now()) != StepAnswer {
-		return before, ErrConflict
+		return attempt{c: before}, ErrConflict
 	}
 	kind := before.Open.Kind
-	who := string(before.Key)
-	if who == "" {
-		who = "case:" + before.ID // nobody is known yet: never one bucket for all
+	who := string(s.shown(before))
+	if who == "" || !kind.Guessable() {
+		// Nobody is known yet: never one bucket for all. And what cannot be guessed
+		// needs no limit by account, which strangers could use up to keep the owner
+		// out of the one way they cannot attack (security case 14).
+		who = "case:" + before.ID
 	}
 	if err := s.take(ctx, limit.Answer, who+"\x00"+string(kind)); err != nil {
-		return before, err
+		return attempt{c: before}, err
 	}
-	rule, err := s.strikeRule(ctx, before, kind)
+	everybodys, own, err := s.strikeRules(ctx, before, kind)
 	if err != nil {
-		return before, err
+		return attempt{c: before}, err
 	}
 	var open verify.Challenge
 	var spent bool
@@ -72,16 +96,9 @@ func (s *Service) takeAnswer(ctx context.Context, id string) (*Case, error) {
 			return Effects{Events: events(s.event(c, "case.closed", refused, withReason(string(ReasonTries))))}, nil
 		}
 		if kind.Guessable() {
-			var wait time.Duration
-			allowed := false
-			if err := s.Counters.Strike(ctx, c.Key, kind, func(st Strikes) (next Strikes) {
-				next, wait, allowed = rule.Add(st, now)
-				return next
-			}); err != nil {
+			var err error
+			if a.over, err = s.strike(ctx, c, kind, everybodys, own, now); err != nil {
 				return Effects{}, err
-			}
-			if !allowed {
-				return Effects{}, &Limited{Retry: wait}
 			}
 		}
 		c.Misses++
@@ -92,38 +109,14 @@ func (s *Service) takeAnswer(ctx context.Context, id string) (*Case, error) {
 		return Effects{}, nil
 	})
 	if err != nil {
-		return before, err
+		return attempt{c: before}, err
 	}
 	if spent {
-		return c, ErrConflict
+		return attempt{c: c}, ErrConflict
 	}
-	taken := *c
-	taken.Open = &open
-	return &taken, nil
-}
-
-// strikeRule is the durable limit for one account and factor. Wrong current
-// passwords stop at least two below the directory's own lockout, so that the
-// portal cannot be used to lock anybody out (security case 18); a decoy gets
-// the limit of the domain.
-func (s *Service) strikeRule(ctx context.Context, c *Case, kind verify.Kind) (StrikeRule, error) {
-	rule := s.Strikes
-	if kind != verify.Password {
-		return rule, nil
-	}
-	var who directory.User
-	if c.Person != nil {
-		who = *c.Person
-	}
-	rules, err := s.Directory.Rules(ctx, who)
-	if err != nil {
-		return rule, err
-	}
-	if rules.LockoutThreshold > 0 {
-		rule.PerWindow = min(rule.PerWindow, rules.LockoutThreshold-2)
-		rule.Window = max(rule.Window, rules.LockoutWindow)
-	}
-	return rule, nil
+	a.c = c
+	a.c.Open = &open
+	return a, nil
 }
 
 // discover finds out who answers a passkey challenge that was opened for
@@ -147,29 +140,50 @@ func (s *Service) discover(ctx context.Context, c *Case, ch verify.Challenge, an
 	if err != nil {
 		return verify.Subject{}, nil, err
 	}
+	// The case began under a plan for anybody: leaving the name away must not be
+	// a way round a stricter one of this person's own.
+	if !s.Policy.For(c.Door, c.Purpose, u).Enough([]verify.Kind{ch.Kind}) {
+		return verify.Subject{}, nil, verify.ErrWrong
+	}
 	u.Groups = nil
 	sub := verify.Subject{ID: u.ID, User: &u, Case: c.ID, Purpose: string(c.Purpose), Lang: c.Lang}
 	return sub, &u, nil
 }
 
-// recheckSignIn reads the account once more before it gets a session, unless
-// it was read just now: it may have been disabled since the case began.
+// recheckSignIn looks once more at the account, unless it was read just now,
+// and at the proofs before the session they are to give: what they rested on
+// may be gone since the case began.
 func (s *Service) recheckSignIn(ctx context.Context, c *Case, sub verify.Subject) error {
-	if c.Purpose != policy.SignIn && c.Purpose != policy.StepUp || sub.User == nil || s.Now().Sub(c.Created) < stale {
+	if c.Purpose != policy.SignIn && c.Purpose != policy.StepUp || sub.User == nil {
 		return nil
 	}
-	u, err := s.Directory.Read(ctx, *sub.User)
-	if errors.Is(err, directory.ErrNotFound) || err == nil && s.Policy.Eligible(u) != "" {
+	now := *sub.User
+	if s.Now().Sub(c.Created) >= stale {
+		var err error
+		if now, err = s.Directory.Read(ctx, *sub.User); errors.Is(err, directory.ErrNotFound) {
+			return verify.ErrWrong
+		} else if err != nil {
+			return err
+		}
+		if s.Policy.Eligible(now) != "" {
+			return verify.ErrWrong
+		}
+	}
+	if fell, err := s.fell(ctx, c, *sub.User, now); err != nil {
+		return err
+	} else if fell {
 		return verify.ErrWrong
 	}
-	return err
+	return nil
 }
 
 // right records a proof, and what follows from it, in one transaction.
-func (s *Service) right(ctx context.Context, taken *Case, kind verify.Kind, ev verify.Evidence, found *directory.User, answer, hold []byte) (*Case, error) {
-	now := s.Now()
+func (s *Service) right(ctx context.Context, a attempt, kind verify.Kind, ev verify.Evidence, found *directory.User, answer, hold []byte) (*Case, error) {
+	now, taken := s.Now(), a.c
 	c, err := s.Store.Update(ctx, taken.ID, func(ctx context.Context, c *Case) (Effects, error) {
-		if c.Turn != taken.Turn || !c.Live(now) || c.Proven() {
+		// A ghost still looks alive. Its answer may have been checked for the person
+		// just before another case ended it (security case 38).
+		if c.Turn != taken.Turn || !c.Live(now) || c.Proven() || c.Ghost() {
 			return Effects{}, ErrConflict
 		}
 		if found != nil {
@@ -180,7 +194,7 @@ func (s *Service) right(ctx context.Context, taken *Case, kind verify.Kind, ev v
 		c.Open = nil
 		c.Proofs = append(c.Proofs, Proof{Kind: kind, At: now, Evidence: ev})
 		if kind.Guessable() {
-			if err := s.Counters.Strike(ctx, c.Key, kind, Strikes.Clear); err != nil {
+			if err := s.unstrike(ctx, c, kind); err != nil {
 				return Effects{}, err
 			}
 		}
@@ -213,6 +227,11 @@ func (s *Service) settleProven(ctx context.Context, c *Case, now time.Time, e *E
 	case policy.SignIn, policy.StepUp:
 		c.Outcome = Outcome{Status: Applied, At: now}
 		e.Events = append(e.Events, s.event(c, "signin", ok))
+		if slices.Contains(c.Kinds(), verify.RecoveryCode) {
+			// A code on paper is for emergencies: its owner hears of every use
+			// (security case 87). A recovery tells of itself.
+			e.Messages = append(e.Messages, s.notice(c, "signin_new")...)
+		}
 	case policy.Unlock:
 		if often, err := s.tooOften(ctx, c, now); err != nil {
 			return err
@@ -256,7 +275,7 @@ func (s *Service) wrong(ctx context.Context, taken *Case, kind verify.Kind, caus
 		return c, unavailable(cause)
 	}
 	// The answer is no already; what this finds out stops the next start.
-	if err := s.Limits.Failed(ctx, addressKey(c.Address), string(c.Key)); err != nil {
+	if err := s.Limits.Failed(ctx, addressKey(c.Address), string(s.shown(c))); err != nil {
 		s.Log.WarnContext(ctx, "failures of an address", "address", c.Address, "cause", err.Error())
 	}
 	return c, &Wrong{Code: code, Left: c.TriesLeft()}
@@ -285,6 +304,8 @@ func wrongCode(kind verify.Kind, err error) string {
 func auditReason(err error) string {
 	var denied *directory.BindDenied
 	switch {
+	case errors.Is(err, errOver):
+		return "limited"
 	case errors.As(err, &denied):
 		return denied.Reason
 	case errors.Is(err, verify.ErrExpired):

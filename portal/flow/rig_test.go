@@ -42,7 +42,10 @@ func (c *clock) Advance(d time.Duration) {
 type stubPolicy struct{ r *rig }
 
 func (s stubPolicy) For(_ access.Door, p policy.Purpose, _ directory.User) policy.Plan {
-	out := plan(p)
+	out, own := s.r.plans[p]
+	if !own {
+		out = plan(p)
+	}
 	out.PerDay = s.r.perDay
 	return out
 }
@@ -102,6 +105,10 @@ type rig struct {
 	strike flow.StrikeRule
 	fail   func(string)
 	perDay int
+	limits flow.Limits
+	plans  map[policy.Purpose]policy.Plan // in place of the usual ones, for people
+	vault  map[verify.Kind][]verify.Credential
+	wrap   func(verify.Factor) verify.Factor
 }
 
 const (
@@ -113,7 +120,8 @@ const (
 )
 
 func newRig(t testing.TB, change ...func(*rig)) *rig {
-	r := &rig{t: t, clock: &clock{t: time.Date(2026, 3, 1, 9, 0, 0, 0, time.UTC)}, store: flowtest.NewStore(), strike: flow.DefaultStrikeRule, fac: map[verify.Kind]*flowtest.Factor{}}
+	r := &rig{t: t, clock: &clock{t: time.Date(2026, 3, 1, 9, 0, 0, 0, time.UTC)}, store: flowtest.NewStore(), strike: flow.DefaultStrikeRule, fac: map[verify.Kind]*flowtest.Factor{},
+		limits: openLimits{}, vault: map[verify.Kind][]verify.Credential{}, wrap: func(f verify.Factor) verify.Factor { return f }}
 	r.dir = &flowtest.Directory{Now: r.clock.Now, Policy: directory.Rules{MinLength: 10, History: 5, LockoutThreshold: 5, LockoutWindow: 30 * time.Minute}}
 	set := r.clock.Now().Add(-24 * time.Hour)
 	for _, u := range map[directory.ID]directory.User{
@@ -127,13 +135,17 @@ func newRig(t testing.TB, change ...func(*rig)) *rig {
 	for _, k := range []verify.Kind{verify.Passkey, verify.TOTP, verify.Email, verify.SMS, verify.RecoveryCode} {
 		r.fac[k] = &flowtest.Factor{K: k, Sends: k.Class() == verify.Issued, Now: r.clock.Now}
 		factors = append(factors, r.fac[k])
+		r.vault[k] = []verify.Credential{{ID: "c-" + string(k)}} // what the factor's evidence names
 	}
 	for _, c := range change {
 		c(r)
 	}
+	for i, f := range factors {
+		factors[i] = r.wrap(f)
+	}
 	for i := range r.nodes {
-		s, err := flow.New(flow.Options{Directory: r.dir, Policy: stubPolicy{r}, Factors: factors, Vault: noVault{}, Store: r.store, Counters: r.store,
-			Limits: openLimits{}, Judge: stubJudge{}, DecoyKey: bytes.Repeat([]byte{7}, 32), Strikes: r.strike, Now: r.clock.Now, Rand: rand.Reader,
+		s, err := flow.New(flow.Options{Directory: r.dir, Policy: stubPolicy{r}, Factors: factors, Vault: oneOfEach{r: r}, Store: r.store, Counters: r.store,
+			Limits: r.limits, Judge: stubJudge{}, DecoyKey: bytes.Repeat([]byte{7}, 32), Strikes: r.strike, Now: r.clock.Now, Rand: rand.Reader,
 			Failpoint: func(p string) {
 				if r.fail != nil {
 					r.fail(p)
@@ -147,11 +159,14 @@ func newRig(t testing.TB, change ...func(*rig)) *rig {
 	return r
 }
 
-// noVault is a vault with everything in it: Options asks only whether something is enrolled.
-type noVault struct{ verify.Vault }
+// oneOfEach is a vault in which everybody has what the rig says.
+type oneOfEach struct {
+	verify.Vault
+	r *rig
+}
 
-func (noVault) Credentials(context.Context, directory.ID, verify.Kind) ([]verify.Credential, error) {
-	return []verify.Credential{{ID: "x"}}, nil
+func (v oneOfEach) Credentials(_ context.Context, _ directory.ID, k verify.Kind) ([]verify.Credential, error) {
+	return v.r.vault[k], nil
 }
 
 var ctx = context.Background()

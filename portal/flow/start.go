@@ -39,7 +39,7 @@ func (s *Service) Start(ctx context.Context, r StartRequest) (*Case, error) {
 	}
 	if c.Key != "" {
 		// With the address, so that strangers elsewhere cannot keep a person out.
-		if err := s.take(ctx, limit.StartAccount, limit.Key(string(c.Key), addressKey(r.Address))); err != nil {
+		if err := s.take(ctx, limit.StartAccount, limit.Key(string(s.shown(c)), addressKey(r.Address))); err != nil {
 			return nil, err
 		}
 	}
@@ -76,6 +76,9 @@ func (s *Service) newCase(ctx context.Context, r StartRequest) (c *Case, reason 
 		u, err := s.Directory.Read(ctx, r.By.User)
 		if err != nil {
 			return nil, "", err
+		}
+		if u.ID != r.By.ID || !u.State.PasswordSet.Equal(r.By.User.State.PasswordSet) {
+			return nil, "", ErrNotOffered // that session is over: see enrol.Service.Still
 		}
 		c.Login, reason = u.Login, s.admit(c, u)
 		if c.Person != nil {

@@ -2,8 +2,11 @@ package flow
 
 import (
 	"context"
+	"math"
 	"time"
 
+	"postern/directory"
+	"postern/portal/policy"
 	"postern/verify"
 )
 
@@ -60,6 +63,95 @@ func (s Strikes) Clear() Strikes {
 	return Strikes{Window: max(0, s.Window-1), Since: s.Since, Last: s.Last}
 }
 
+// shown is what the limits that show go by: the name as typed. A person has
+// several, and nobody has one each; were the limits by account, a second name
+// that is limited at once would tell that both are the same person's, who thus
+// exists (security case 5). Somebody signed in is told by their account.
+func (s *Service) shown(c *Case) directory.ID {
+	if c.Purpose == policy.StepUp || c.Login == "" {
+		return c.Key
+	}
+	return s.decoyID(seedOf(c.Login))
+}
+
+// hidden is what the limits that do not show go by: the account, whatever name
+// was typed (security case 10). Somebody who does not exist is counted twice
+// too, so that it costs the same.
+func (s *Service) hidden(c *Case) directory.ID {
+	if c.Purpose != policy.StepUp && s.shown(c) == c.Key {
+		return s.decoyID("hidden:" + string(c.Key))
+	}
+	return c.Key
+}
+
+// strike raises the counters of one answer, in ctx's transaction. A *Limited
+// says that the one that shows is used up. over says that the account's is: the
+// answer must not be looked at then, and must look like a wrong one.
+func (s *Service) strike(ctx context.Context, c *Case, kind verify.Kind, everybodys, own StrikeRule, now time.Time) (over bool, err error) {
+	visible, wait, ok := everybodys, time.Duration(0), false
+	if c.Purpose == policy.StepUp {
+		visible = own
+	}
+	if err := s.Counters.Strike(ctx, s.shown(c), kind, func(st Strikes) (next Strikes) {
+		next, wait, ok = visible.Add(st, now)
+		return next
+	}); err != nil {
+		return false, err
+	}
+	if !ok {
+		return false, &Limited{Retry: wait}
+	}
+	if c.Purpose == policy.StepUp {
+		return false, nil
+	}
+	err = s.Counters.Strike(ctx, s.hidden(c), kind, func(st Strikes) Strikes {
+		next, _, fits := own.Add(st, now)
+		over = !fits
+		return next
+	})
+	return over, err
+}
+
+// unstrike is what a right answer does to the same counters.
+func (s *Service) unstrike(ctx context.Context, c *Case, kind verify.Kind) error {
+	keys := []directory.ID{s.shown(c)}
+	if c.Purpose != policy.StepUp {
+		keys = append(keys, s.hidden(c))
+	}
+	for _, key := range keys {
+		if err := s.Counters.Strike(ctx, key, kind, Strikes.Clear); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// strikeRules are the durable limits for one account and factor: everybody's,
+// which shows, and the account's own. Wrong current passwords stop at least two
+// below the directory's lockout, so that the portal cannot be used to lock
+// anybody out (security case 18). Where an account has a policy of its own that
+// must not show: it would tell who exists, and who matters enough to have one.
+func (s *Service) strikeRules(ctx context.Context, c *Case, kind verify.Kind) (everybodys, own StrikeRule, err error) {
+	everybodys, own = s.Strikes, s.Strikes
+	// A name cannot be bound anew, so a hundred wrong answers do not end it.
+	everybodys.Hard = math.MaxInt
+	if kind != verify.Password {
+		return everybodys, own, nil
+	}
+	below := func(rule *StrikeRule, who directory.User) error {
+		rules, err := s.Directory.Rules(ctx, who)
+		if err == nil && rules.LockoutThreshold > 0 {
+			rule.PerWindow = min(rule.PerWindow, rules.LockoutThreshold-2)
+			rule.Window = max(rule.Window, rules.LockoutWindow)
+		}
+		return err
+	}
+	if err := below(&everybodys, directory.User{}); err != nil || c.Person == nil {
+		return everybodys, own, err
+	}
+	return everybodys, own, below(&own, *c.Person)
+}
+
 // tooOften reports whether the plan's number of successes a day is used up. It
 // reads the durable counter under the case's own transaction.
 func (s *Service) tooOften(ctx context.Context, c *Case, now time.Time) (often bool, err error) {
@@ -71,6 +163,28 @@ func (s *Service) tooOften(ctx context.Context, c *Case, now time.Time) (often b
 		return st
 	})
 	return often, err
+}
+
+// forgive ends the row of failures of what nobody can bind anew here: the
+// password, which was just set, and codes that are sent. Their owner has proved
+// themselves otherwise, and a stranger's hundred wrong answers must not end them
+// for ever. The window stays.
+func (s *Service) forgive(ctx context.Context, c *Case) error {
+	if c.Purpose != policy.Reset {
+		return nil
+	}
+	for _, k := range []verify.Kind{verify.Password, verify.Email, verify.SMS} {
+		if s.factors[k] == nil {
+			continue
+		}
+		if err := s.Counters.Strike(ctx, c.Key, k, func(st Strikes) Strikes {
+			st.Consecutive = 0
+			return st
+		}); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // countDone counts one success; refused passwords do not count.

@@ -5,9 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 
 	"github.com/BurntSushi/toml"
 	goi18n "github.com/nicksnyder/go-i18n/v2/i18n"
@@ -15,35 +17,56 @@ import (
 	"golang.org/x/text/language"
 )
 
+// read adds the files of a layer. They are parsed side by side: that is most of
+// what Load costs, and a person may be waiting for the program to start.
 func (b *Bundle) read(layer fs.FS) error {
 	names, err := fs.Glob(layer, "*.toml")
 	if err != nil {
 		return fmt.Errorf("i18n: %w", err)
 	}
-	for _, name := range names {
-		text, err := fs.ReadFile(layer, name)
-		if err != nil {
-			return fmt.Errorf("i18n: %w", err)
-		}
-		file, err := goi18n.ParseMessageFileBytes(text, name, map[string]goi18n.UnmarshalFunc{"toml": toml.Unmarshal})
-		if err != nil {
-			return fmt.Errorf("i18n: %s: %w", name, err)
-		}
-		tag := file.Tag.String()
+	files, errs := make([]file, len(names)), make([]error, len(names))
+	var all sync.WaitGroup
+	for i, name := range names {
+		all.Go(func() { files[i], errs[i] = readFile(layer, name) })
+	}
+	all.Wait()
+	if err := errors.Join(errs...); err != nil {
+		return err
+	}
+	for _, f := range files {
+		tag := f.tag.String()
 		c := b.byTag[tag]
 		if c == nil {
-			c = &catalog{Language: Language{Tag: tag}, tag: file.Tag, messages: map[string]message{}}
+			c = &catalog{Language: Language{Tag: tag}, tag: f.tag, messages: map[string]message{}}
 			b.byTag[tag] = c
 		}
-		for _, m := range file.Messages {
-			compiled, err := compile(m)
-			if err != nil {
-				return fmt.Errorf("i18n: %s: %s: %w", name, m.ID, err)
-			}
-			c.messages[m.ID] = compiled
-		}
+		maps.Copy(c.messages, f.messages)
 	}
 	return nil
+}
+
+// file is what one file says.
+type file struct {
+	tag      language.Tag
+	messages map[string]message
+}
+
+func readFile(layer fs.FS, name string) (file, error) {
+	text, err := fs.ReadFile(layer, name)
+	if err != nil {
+		return file{}, fmt.Errorf("i18n: %w", err)
+	}
+	parsed, err := goi18n.ParseMessageFileBytes(text, name, map[string]goi18n.UnmarshalFunc{"toml": toml.Unmarshal})
+	if err != nil {
+		return file{}, fmt.Errorf("i18n: %s: %w", name, err)
+	}
+	f := file{parsed.Tag, make(map[string]message, len(parsed.Messages))}
+	for _, m := range parsed.Messages {
+		if f.messages[m.ID], err = compile(m); err != nil {
+			return file{}, fmt.Errorf("i18n: %s: %s: %w", name, m.ID, err)
+		}
+	}
+	return f, nil
 }
 
 func (b *Bundle) finish() error {

@@ -62,7 +62,7 @@ func (r *Runner) send(ctx, sending context.Context) {
 		case <-ctx.Done():
 			return
 		case o := <-r.queue:
-			r.deliver(sending, o)
+			r.Safe("delivery", func() { r.deliver(sending, o) })
 		}
 	}
 }
@@ -72,7 +72,9 @@ func (r *Runner) drain(ctx context.Context) {
 	tick := time.NewTicker(drainEvery)
 	defer tick.Stop()
 	for {
-		claimed, err := r.Outbox.Claim(ctx, senders)
+		var claimed []store.Outgoing
+		var err error
+		r.Safe("messages due", func() { claimed, err = r.Outbox.Claim(ctx, senders) })
 		if err != nil && ctx.Err() == nil {
 			r.Log.ErrorContext(ctx, "messages that are due could not be read", "error", err)
 		}
@@ -139,13 +141,19 @@ type verdict struct {
 	err     error
 }
 
-func (r *Runner) attempt(ctx context.Context, o store.Outgoing) (v verdict) {
-	// A template or a transport that panics takes one message down, not the portal.
-	defer func() {
-		if p := recover(); p != nil {
-			v = verdict{outcome: Retry, rest: o.To, err: fmt.Errorf("panic: %v", p)}
-		}
-	}()
+// errPanicked is all that a message is told of a panic: what was thrown could
+// hold its text.
+var errPanicked = errors.New("job: it panicked")
+
+// attempt: a template or a transport that panics takes one message down, and
+// neither the others nor the portal.
+func (r *Runner) attempt(ctx context.Context, o store.Outgoing) verdict {
+	v := verdict{outcome: Retry, rest: o.To, err: errPanicked}
+	r.Safe("message", func() { v = r.try(ctx, o) })
+	return v
+}
+
+func (r *Runner) try(ctx context.Context, o store.Outgoing) (v verdict) {
 	now := r.Now()
 	// A message about nobody goes the same way up to the door, and then nowhere.
 	decoy := o.Broken == nil && o.Who.ID == "" && len(o.To) == 0

@@ -60,8 +60,11 @@ type Config struct {
 	// Reconcile settles cases whose outcome is not known (flow.Service.Reconcile).
 	// It runs at the start and every 20 s, on one node at a time or on several.
 	Reconcile func(context.Context) error
-	Log       *slog.Logger
-	Now       func() time.Time
+	// Safe runs fn and returns false when it panicked, which it has told of then
+	// (telemetry.Launcher.Safe). name is one of a few.
+	Safe func(name string, fn func()) bool
+	Log  *slog.Logger
+	Now  func() time.Time
 	// Deliveries is told of every attempt, for metrics; may be nil. It is called
 	// from several goroutines.
 	Deliveries func(Delivery)
@@ -90,7 +93,7 @@ type Runner struct {
 // New checks that nothing is missing.
 func New(c Config) (*Runner, error) {
 	for what, missing := range map[string]bool{"outbox": c.Outbox == nil, "database": c.Database == nil, "people": c.People == nil,
-		"renderer": c.Renderer == nil, "reconcile": c.Reconcile == nil, "log": c.Log == nil, "clock": c.Now == nil} {
+		"renderer": c.Renderer == nil, "reconcile": c.Reconcile == nil, "safe": c.Safe == nil, "log": c.Log == nil, "clock": c.Now == nil} {
 		if missing {
 			return nil, errors.New("job: no " + what)
 		}
@@ -131,7 +134,13 @@ func (r *Runner) Run(ctx context.Context) (err error) {
 	<-ctx.Done()
 	stopping, cancel := context.WithTimeout(sending, grace)
 	defer cancel()
-	if err := client.StopAndCancel(stopping); err != nil {
+	switch err := client.StopAndCancel(stopping); {
+	case errors.Is(err, context.DeadlineExceeded):
+		// All its work was told to end. Stopped while it becomes the leader River
+		// itself can wait for ever (0.31: its elector tells subscribers under the
+		// lock they need to leave), and that must not fail an orderly end.
+		r.Log.WarnContext(ctx, "background work did not end in time and was left behind", "seconds", grace.Seconds())
+	case err != nil:
 		return fmt.Errorf("job: stop: %w", err)
 	}
 	return nil
@@ -156,7 +165,9 @@ func (r *Runner) reconcile(ctx context.Context) {
 		return
 	}
 	defer r.once.Unlock()
-	if err := r.Reconcile(ctx); err != nil && ctx.Err() == nil {
+	var err error
+	r.Safe("reconcile", func() { err = r.Reconcile(ctx) })
+	if err != nil && ctx.Err() == nil {
 		r.Log.ErrorContext(ctx, "cases without a known outcome could not be settled", "error", err)
 	}
 }
@@ -169,8 +180,10 @@ func (r *Runner) river() (*river.Client[*sql.Tx], error) {
 			return nil
 		})),
 		river.AddWorkerSafely(workers, river.WorkFunc(func(ctx context.Context, _ *river.Job[sweepArgs]) error {
-			n, err := r.Database.Sweep(ctx)
-			if err != nil {
+			var n int
+			var err error
+			r.Safe("sweep", func() { n, err = r.Database.Sweep(ctx) })
+			if err != nil && ctx.Err() == nil {
 				r.Log.ErrorContext(ctx, "sweeping failed", "error", err)
 			}
 			r.Log.DebugContext(ctx, "swept", "rows", n)
@@ -205,11 +218,12 @@ type sweepArgs struct{}
 
 func (sweepArgs) Kind() string { return "sweep" }
 
-// warnings lets through what an operator wants to know of River.
+// warnings lets through what an operator wants to know of River: not that it
+// was interrupted by being told to stop.
 type warnings struct{ slog.Handler }
 
 func (w warnings) Enabled(ctx context.Context, l slog.Level) bool {
-	return l >= slog.LevelWarn && w.Handler.Enabled(ctx, l)
+	return l >= slog.LevelWarn && ctx.Err() == nil && w.Handler.Enabled(ctx, l)
 }
 func (w warnings) WithAttrs(a []slog.Attr) slog.Handler { return warnings{w.Handler.WithAttrs(a)} }
 func (w warnings) WithGroup(name string) slog.Handler   { return warnings{w.Handler.WithGroup(name)} }

@@ -34,6 +34,8 @@ func (p *people) Read(context.Context, directory.User) (directory.User, error) {
 	return p.u, p.err
 }
 
+const thrown = "Canary-7531"
+
 // renderer writes the code into the text; it counts decoys too.
 type renderer struct{ n atomic.Int32 }
 
@@ -43,7 +45,7 @@ func (r *renderer) Render(m notify.Message) (notify.Rendered, error) {
 	case "broken":
 		return notify.Rendered{}, errors.New("no such template")
 	case "panic":
-		panic("template")
+		panic(thrown)
 	}
 	return notify.Rendered{Subject: m.Template, Text: m.Args["code"]}, nil
 }
@@ -78,6 +80,7 @@ type rig struct {
 	mail   *wire
 	log    *strings.Builder
 	at     atomic.Int64
+	panics atomic.Int32
 	told   chan Delivery
 }
 
@@ -93,11 +96,23 @@ func newRig(t testing.TB, p storetest.Place) *rig {
 	r.Runner, err = New(Config{Outbox: r.db, Database: r.db, People: r.people, Renderer: r.text,
 		Transports: map[notify.Channel]notify.Transport{notify.Mail: r.mail, notify.SMS: r.mail},
 		Reconcile:  func(context.Context) error { return nil },
+		Safe:       r.safe,
 		Log:        slog.New(slog.NewTextHandler(&locked{w: r.log}, nil)), Now: now, Deliveries: func(d Delivery) { r.told <- d }})
 	if err != nil {
 		t.Fatal(err)
 	}
 	return r
+}
+
+// safe counts what it caught.
+func (r *rig) safe(_ string, fn func()) (whole bool) {
+	defer func() {
+		if recover() != nil {
+			r.panics.Add(1)
+		}
+	}()
+	fn()
+	return true
 }
 
 type locked struct {
@@ -273,6 +288,19 @@ func TestBackoff(t *testing.T) {
 	}
 }
 
+// What panics is told of once, by whoever caught it, and what it threw (a
+// message's text, perhaps) is in no log of ours (security case 113).
+func TestPanicIsToldOf(t *testing.T) {
+	r := newRig(t, storetest.SQLite(t))
+	r.post(t, notify.Message{Channel: notify.Mail, Template: "panic", Who: directory.User{ID: alice}})
+	if got := r.pass(t); !slices.Equal(got, []Outcome{Retry}) || r.panics.Load() != 1 {
+		t.Errorf("%v, %d panics", got, r.panics.Load())
+	}
+	if strings.Contains(r.log.String(), thrown) {
+		t.Error(r.log)
+	}
+}
+
 // The whole thing: a message committed here is on the wire at once, what was
 // left behind is found, reconciliation runs at the start, and nothing is lost
 // at the end.
@@ -304,6 +332,24 @@ func TestRun(t *testing.T) {
 		r.post(t, left)
 		if got := r.pass(t); !slices.Equal(got, []Outcome{Sent}) {
 			t.Errorf("after the end: %v", got)
+		}
+	})
+}
+
+// Told to stop at any moment, also while River still starts, nothing is amiss:
+// an operator who restarts the portal reads of no error.
+func TestCleanStopLogsNoError(t *testing.T) {
+	storetest.Each(t, func(t *testing.T, p storetest.Place) {
+		r := newRig(t, p)
+		for after := range 8 {
+			ctx, cancel := context.WithTimeout(t.Context(), time.Duration(after)*8*time.Millisecond)
+			if err := r.Run(ctx); err != nil {
+				t.Errorf("stopped after %d ms: %v", 8*after, err)
+			}
+			cancel()
+		}
+		if strings.Contains(r.log.String(), "level=ERROR") {
+			t.Error(r.log)
 		}
 	})
 }

@@ -79,6 +79,7 @@ type Problem struct {
 type Judge struct {
 	cfg   Config
 	words map[string]int // rank, from 1
+	sieve *sieve         // over words
 	own   []string       // the organisation's words
 }
 
@@ -87,7 +88,10 @@ func New(c Config) (*Judge, error) {
 	if faults := c.Validate(); len(faults) > 0 {
 		return nil, errors.Join(faults...)
 	}
-	j := &Judge{cfg: c, words: loadWords()}
+	j := &Judge{cfg: c, words: loadWords(), sieve: new(sieve)}
+	for w := range j.words {
+		j.sieve.add(w)
+	}
 	for _, w := range c.Words {
 		j.own = append(j.own, strings.TrimSpace(w))
 	}

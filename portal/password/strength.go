@@ -180,14 +180,54 @@ func (j *Judge) dictionary(r []rune, add func(i, end int, guesses float64)) {
 		low[i], plain[i] = narrow(unicode.ToLower(c)), narrow(leet(unicode.ToLower(c)))
 	}
 	for i := range r {
-		for end := i + 3; end <= min(len(r), i+longestWord); end++ {
-			if rank, ok := j.words[string(low[i:end])]; ok {
-				add(i, end, float64(rank)*cases(r[i:end]))
-			} else if rank, ok := j.words[string(plain[i:end])]; ok {
-				add(i, end, float64(rank)*cases(r[i:end])*4)
+		h, hp, replaced := sieveStart, sieveStart, false
+		for end := i + 1; end <= min(len(r), i+longestWord); end++ {
+			h, hp = sieveStep(h, low[end-1]), sieveStep(hp, plain[end-1])
+			replaced = replaced || low[end-1] != plain[end-1]
+			if end < i+3 {
+				continue
+			}
+			if j.sieve.has(h) {
+				if rank, ok := j.words[string(low[i:end])]; ok {
+					add(i, end, float64(rank)*cases(r[i:end]))
+					continue
+				}
+			}
+			if replaced && j.sieve.has(hp) {
+				if rank, ok := j.words[string(plain[i:end])]; ok {
+					add(i, end, float64(rank)*cases(r[i:end])*4)
+				}
 			}
 		}
 	}
+}
+
+// sieve says which words are not on the list without looking there. A password
+// has some hundred parts, hardly any is a word, and every look misses the cache.
+type sieve [1 << 14]uint64
+
+const sieveStart = uint32(2166136261) // FNV-1a
+
+func sieveStep(h uint32, c byte) uint32 { return (h ^ uint32(c)) * 16777619 }
+
+func (s *sieve) place(h uint32) (*uint64, uint64) {
+	h *= 0x9e3779b1 // the last byte alone moves only the low bits
+	return &s[h>>18], 1 << (h >> 12 & 63)
+}
+
+func (s *sieve) add(word string) {
+	h := sieveStart
+	for i := range len(word) {
+		h = sieveStep(h, word[i])
+	}
+	at, bit := s.place(h)
+	*at |= bit
+}
+
+// has is never false for a word that was added.
+func (s *sieve) has(h uint32) bool {
+	at, bit := s.place(h)
+	return *at&bit != 0
 }
 
 // narrow keeps positions: the list is ASCII, and nothing else matches in it.

@@ -14,8 +14,9 @@ import (
 )
 
 const (
-	insertEvent  = `INSERT INTO audit_events (at, case_id, subject, event) VALUES ($1, $2, $3, $4)`
-	recentEvents = `SELECT seq, event FROM audit_events WHERE subject = $1 ORDER BY seq DESC LIMIT $2`
+	insertEvent = `INSERT INTO audit_events (at, case_id, subject, event) VALUES ($1, $2, $3, $4)`
+	// SQLite uses a partial index only where its condition is repeated.
+	recentEvents = `SELECT seq, event FROM audit_events WHERE subject = $1 AND subject <> '' ORDER BY seq DESC LIMIT $2`
 	exportEvents = `SELECT seq, event FROM audit_events
 		WHERE seq > $1 AND at >= $2 AND at < $3 AND ($4 = '' OR subject = $4) AND ($5 = '' OR case_id = $5) AND {settled}
 		ORDER BY seq LIMIT 500`

@@ -144,7 +144,8 @@ func openSQLite(_ context.Context, c Config) (write, read *sql.DB, err error) {
 		// As an opaque part, or a drive letter or a leading slash would turn into a host.
 		return "file:" + (&url.URL{Path: filepath.ToSlash(path)}).EscapedPath() + "?" + q.Encode()
 	}
-	if write, err = sql.Open("sqlite", dsn("cache_size(-4096)", "journal_size_limit(67108864)", "wal_autocheckpoint(8192)")); err != nil {
+	// A checkpoint waits for the disk with everybody behind it: 16 MiB apart, not 4.
+	if write, err = sql.Open("sqlite", dsn("cache_size(-4096)", "journal_size_limit(67108864)", "wal_autocheckpoint(4096)")); err != nil {
 		return nil, nil, err
 	}
 	write.SetMaxOpenConns(1)

@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"database/sql"
+	"encoding/hex"
 	"errors"
 	"fmt"
 
@@ -21,6 +22,10 @@ const (
 		ON CONFLICT (owner, kind) DO UPDATE SET session = excluded.session, tries = excluded.tries, expires = excluded.expires, body = excluded.body`
 	tryOffer  = `UPDATE offers SET tries = tries + 1 WHERE owner = $1 AND kind = $2 AND expires > $3 RETURNING session, tries, expires, body`
 	dropOffer = `DELETE FROM offers WHERE owner = $1 AND kind = $2 RETURNING session`
+	// Bound anew, a factor begins anew: else a stranger's hundred guesses would have
+	// ended it for ever.
+	forgetStrikes    = `DELETE FROM strikes WHERE account = $1 AND kind = $2`
+	endOtherSessions = `DELETE FROM sessions WHERE owner = $1 AND owner <> '' AND hash <> $2`
 )
 
 // Methods lists a person's credentials without secrets (enrol.Store).
@@ -74,7 +79,7 @@ func (db *DB) TryOffer(ctx context.Context, owner directory.ID, kind verify.Kind
 // Commit applies one change whole or not at all (enrol.Store).
 func (db *DB) Commit(ctx context.Context, c enrol.Change) error {
 	return db.within(ctx, func(ctx context.Context, t *tx) error {
-		for _, step := range []func(context.Context, enrol.Change) error{t.dropOffer, t.removeMethods, t.renameMethod, t.addMethods} {
+		for _, step := range []func(context.Context, enrol.Change) error{t.dropOffer, t.removeMethods, t.renameMethod, t.addMethods, t.endOtherSessions} {
 			if err := step(ctx, c); err != nil {
 				return err
 			}
@@ -160,6 +165,23 @@ func (t *tx) addMethods(ctx context.Context, c enrol.Change) error {
 		case err != nil:
 			return fmt.Errorf("store: add credential: %w", err)
 		}
+		if _, err := t.exec(ctx, forgetStrikes, r.owner, r.kind); err != nil {
+			return fmt.Errorf("store: strikes: %w", err)
+		}
+	}
+	return nil
+}
+
+func (t *tx) endOtherSessions(ctx context.Context, c enrol.Change) error {
+	if c.OnlySession == "" {
+		return nil
+	}
+	hash, err := hex.DecodeString(c.OnlySession)
+	if err != nil {
+		return errors.New("store: that names no session")
+	}
+	if _, err := t.exec(ctx, endOtherSessions, string(c.Owner), hash); err != nil {
+		return fmt.Errorf("store: end sessions: %w", err)
 	}
 	return nil
 }

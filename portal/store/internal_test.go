@@ -2,6 +2,7 @@ package store
 
 import (
 	"database/sql"
+	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -124,4 +125,39 @@ func openMemory(t *testing.T) *sql.DB {
 	}
 	t.Cleanup(func() { db.Close() })
 	return db
+}
+
+// Nothing in a request scans a table: with a year of rows behind it, it costs
+// what it cost on the first day.
+func TestNoRequestScans(t *testing.T) {
+	db := emptyDB(t)
+	for _, query := range []string{selectCase, touchCase, moveCase, endOtherCases, insertEvent, recentEvents, selectSession, touchSession, endSession, endSessions,
+		spendCredential, burnCredential, byHandle, byOwner, byOwnerAndKind, selectHandle, handleOwner, removeCredential, removeKind, tryOffer, dropOffer,
+		lockStrikes, setStrikes, selectStrikes, anyDue, finishMessage, postponeMessage, unsettledCases} {
+		query = sqliteDialect.query.Replace(query)
+		args := make([]any, strings.Count(query, "$"))
+		for i := range args {
+			args[i] = "x"
+		}
+		most := 0
+		for most < len(args) && strings.Contains(query, fmt.Sprintf("$%d", most+1)) {
+			most++
+		}
+		rows, err := db.write.QueryContext(t.Context(), "EXPLAIN QUERY PLAN "+query, args[:most]...)
+		if err != nil {
+			t.Errorf("%s: %v", query, err)
+			continue
+		}
+		for rows.Next() {
+			var id, parent, unused int
+			var detail string
+			if err := rows.Scan(&id, &parent, &unused, &detail); err != nil {
+				t.Fatal(err)
+			}
+			if strings.HasPrefix(detail, "SCAN") && !strings.Contains(detail, "INDEX cases_applying") {
+				t.Errorf("%s\n\t%s", query, detail)
+			}
+		}
+		rows.Close()
+	}
 }

@@ -28,7 +28,8 @@ var (
 	sealedOffers      = sealed{table: "offers", bound: []string{"owner", "kind", "session"}, id: 2}
 	sealedSessions    = sealed{table: "sessions", bound: []string{"hash", "owner"}, id: 1, bytes: true}
 	sealedMessages    = sealed{table: "messages", bound: []string{"id"}, id: 1}
-	sealedTables      = []sealed{sealedCases, sealedCredentials, sealedOffers, sealedSessions, sealedMessages}
+	sealedMarks       = sealed{table: "key_mark", bound: []string{"id"}, id: 1}
+	sealedTables      = []sealed{sealedCases, sealedCredentials, sealedOffers, sealedSessions, sealedMessages, sealedMarks}
 )
 
 // place is the associated data of one row; every part with its length before

@@ -76,6 +76,7 @@ type DB struct {
 	rand    io.Reader
 
 	write, read *sql.DB // the same one on PostgreSQL
+	line        *line   // to SQLite's one writer; nil on PostgreSQL
 	// Statements are prepared once and kept for the life of the program, by text.
 	writing, reading sync.Map
 
@@ -105,6 +106,9 @@ func Open(ctx context.Context, c Config, keys *Keys) (*DB, error) {
 	var err error
 	if db.write, db.read, err = open(ctx, c); err != nil {
 		return nil, fmt.Errorf("store: open: %w", err)
+	}
+	if db.dialect.local {
+		db.line = &line{db: db}
 	}
 	if err := db.Ping(ctx); err != nil {
 		return nil, errors.Join(err, db.Close())

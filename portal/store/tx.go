@@ -33,14 +33,14 @@ func (db *DB) within(ctx context.Context, work func(context.Context, *tx) error)
 	if t, ok := ctx.Value(txKey{}).(*tx); ok && t.db == db {
 		return work(ctx, t)
 	}
+	once := db.once
+	if db.line != nil {
+		once = db.line.once
+	}
 	for attempt := 1; ; attempt++ {
-		done, err := db.once(ctx, work)
+		done, err := once(ctx, work)
 		if err == nil {
-			db.handOver(done.sent)
-			for _, text := range done.fresh {
-				// What fails here is prepared again next time.
-				_, _ = db.prepared(context.WithoutCancel(ctx), db.write, &db.writing, text)
-			}
+			db.settled(ctx, done)
 			return nil
 		}
 		if attempt == attempts || db.dialect.classes(err) != again {
@@ -56,17 +56,44 @@ func (db *DB) within(ctx context.Context, work func(context.Context, *tx) error)
 	}
 }
 
-func (db *DB) once(ctx context.Context, work func(context.Context, *tx) error) (_ *tx, err error) {
+// settled does what waits for the commit.
+func (db *DB) settled(ctx context.Context, t *tx) {
+	db.handOver(t.sent)
+	for _, text := range t.fresh {
+		// What fails here is prepared again next time.
+		_, _ = db.prepared(context.WithoutCancel(ctx), db.write, &db.writing, text)
+	}
+}
+
+// once does work in a transaction of its own.
+func (db *DB) once(ctx context.Context, work func(context.Context, *tx) error) (*tx, error) {
+	this := &tx{db: db}
+	err := db.transact(ctx, func(t *sql.Tx) error {
+		this.sql = t
+		if err := work(context.WithValue(ctx, txKey{}, this), this); err != nil {
+			return err
+		}
+		// Nobody waits for the answer any more: better not to have happened.
+		return ctx.Err()
+	})
+	if err != nil {
+		return nil, err
+	}
+	return this, nil
+}
+
+// transact commits what work does, or nothing where it fails.
+func (db *DB) transact(ctx context.Context, work func(*sql.Tx) error) (err error) {
 	// Waiting for the connection obeys ctx; what follows on it need not watch it
 	// where it is a matter of microseconds.
 	conn, err := db.write.Conn(ctx)
 	if err != nil {
-		return nil, fmt.Errorf("store: no connection: %w", err)
+		return fmt.Errorf("store: no connection: %w", err)
 	}
 	defer conn.Close()
 	t, err := conn.BeginTx(db.patience(ctx), nil)
 	if err != nil {
-		return nil, fmt.Errorf("store: begin: %w", err)
+		return fmt.Errorf("store: begin: %w", err)
 	}
 	// Also when work panics: an open transaction would stop every writer.
 	defer func() {
@@ -74,18 +101,13 @@ func (db *DB) once(ctx context.Context, work func(context.Context, *tx) error) (
 			err = rollback
 		}
 	}()
-	this := &tx{db: db, sql: t}
-	if err := work(context.WithValue(ctx, txKey{}, this), this); err != nil {
-		return nil, err
-	}
-	// Nobody waits for the answer any more: better not to have happened.
-	if err := ctx.Err(); err != nil {
-		return nil, err
+	if err := work(t); err != nil {
+		return err
 	}
 	if err := t.Commit(); err != nil {
-		return nil, fmt.Errorf("store: commit: %w", err)
+		return fmt.Errorf("store: commit: %w", err)
 	}
-	return this, nil
+	return nil
 }
 
 // patience is the context statements run under.

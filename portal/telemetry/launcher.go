@@ -9,8 +9,9 @@ import (
 )
 
 // Launcher runs what must not take the portal down when it panics: a panic in
-// any goroutine ends the process, and the web's own recovery reaches handlers
-// alone. Whoever needs the work done again has to ask for it again.
+// any goroutine ends the process, and portal/web's own recovery (which reports
+// to Metrics.Panic) reaches handlers alone. Whoever needs the work done again
+// has to ask for it again.
 type Launcher struct {
 	log     *slog.Logger
 	metrics *Metrics

@@ -1,7 +1,7 @@
 // Package telemetry is what operators see of the portal: a log in JSON, metrics
 // for Prometheus, and a handler for the admin listener that shows them and the
-// profiles of the Go runtime. It also starts goroutines that take nothing down
-// with them when they panic.
+// profiles of the Go runtime. It also runs work that takes nothing down with it
+// when it panics.
 //
 // It is told things and asks nothing: it knows no page, no case and no store.
 // It is the last net under secrets, not the first: what is named like one is

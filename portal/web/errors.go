@@ -2,7 +2,6 @@ package web
 
 import (
 	"context"
-	"database/sql/driver"
 	"errors"
 	"math"
 	"net"
@@ -103,8 +102,8 @@ func slow(retry time.Duration) trouble {
 func unavailable(err error) bool {
 	var d *down
 	var n net.Error
-	return errors.As(err, &d) || errors.Is(err, directory.ErrUnavailable) || errors.Is(err, flow.ErrUnavailable) || errors.Is(err, context.DeadlineExceeded) ||
-		errors.Is(err, context.Canceled) || errors.Is(err, driver.ErrBadConn) || errors.As(err, &n)
+	return errors.As(err, &d) || errors.Is(err, directory.ErrUnavailable) || errors.Is(err, flow.ErrUnavailable) || errors.Is(err, enrol.ErrUnavailable) ||
+		errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled) || errors.As(err, &n)
 }
 
 // wire is what fiber and fasthttp refuse by themselves. Their texts repeat the

@@ -2,7 +2,6 @@ package web
 
 import (
 	"context"
-	"database/sql/driver"
 	"errors"
 	"fmt"
 	"net"
@@ -66,7 +65,8 @@ func TestEveryErrorIsASentence(t *testing.T) {
 		{&down{errors.New("x")}, 503, "unavailable", true},
 		{&down{session.ErrNone}, 503, "unavailable", true},
 		{context.DeadlineExceeded, 503, "unavailable", true},
-		{driver.ErrBadConn, 503, "unavailable", true},
+		{fmt.Errorf("%w: store: bad connection", flow.ErrUnavailable), 503, "unavailable", true},
+		{fmt.Errorf("%w: store: bad connection", enrol.ErrUnavailable), 503, "unavailable", true},
 		{&net.OpError{Op: "dial", Err: errors.New("refused")}, 503, "unavailable", true},
 		{directory.ErrDenied, 500, "server", true},
 		{errPanic, 500, "server", true},

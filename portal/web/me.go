@@ -15,7 +15,8 @@ import (
 	"postern/verify"
 )
 
-// own guards a page that belongs to somebody signed in.
+// own guards a page that belongs to somebody signed in. Whose account was
+// disabled since is somebody no longer; what is shown is as it is now.
 func (s *Site) own(page func(*visit, access.Principal) error) func(*visit) error {
 	return func(v *visit) error {
 		p, in, err := v.principal()
@@ -24,6 +25,13 @@ func (s *Site) own(page func(*visit, access.Principal) error) func(*visit) error
 		}
 		if !in {
 			return v.to(signin.path)
+		}
+		p.User, err = s.Enrol.Still(v.ctx(), v.who(p))
+		switch {
+		case errors.Is(err, enrol.ErrEnded):
+			return s.signOut(v, nil)
+		case err != nil:
+			return err
 		}
 		return page(v, p)
 	}

@@ -65,6 +65,9 @@ func (s *Site) recovered(c *fiber.Ctx) (err error) {
 				what = e.Error()
 			}
 			s.Log.ErrorContext(c.UserContext(), "panic", "request", visitOf(c).id, "panic", what, "stack", string(debug.Stack()))
+			if s.Panicked != nil {
+				s.Panicked("request")
+			}
 			err = errPanic
 		}
 	}()

@@ -68,6 +68,7 @@ func (v *visit) known() (session.State, error) {
 // it had. An identity is never taken over from what the browser brought
 // (security case 33). token comes from newToken.
 func (v *visit) become(token string, s session.State) error {
+	s.Principal.User.Groups = nil // every act reads them again, and there may be hundreds
 	if err := v.site.Sessions.Replace(v.ctx(), v.token, token, s); err != nil {
 		return &down{err}
 	}

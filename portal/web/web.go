@@ -58,6 +58,8 @@ type Flow interface {
 
 // Factors are somebody's own. See enrol.Service for all of Enrol.
 type Factors interface {
+	// Still reads the account again; enrol.ErrEnded: the session must end.
+	Still(ctx context.Context, w enrol.Who) (directory.User, error)
 	Kinds() []verify.Kind
 	Methods(ctx context.Context, w enrol.Who) ([]verify.Credential, error)
 	Rename(ctx context.Context, w enrol.Who, id, name string) error
@@ -141,6 +143,8 @@ type Options struct {
 	Log      *slog.Logger
 	// Observe is told of every request, by its route's pattern; may be nil.
 	Observe func(method, route string, status int, took time.Duration)
+	// Panicked is told where a panic was caught; may be nil.
+	Panicked func(where string)
 }
 
 // Site is the portal's pages. It is safe for concurrent use.

@@ -15,6 +15,7 @@ type Directory struct {
 	people map[directory.ID]*person
 	Now    func() time.Time
 	Policy directory.Rules
+	Own    map[directory.ID]directory.Rules // of accounts with a policy of their own
 	// Before is called before each write with its name; an error is returned
 	// instead of writing. AfterWrite likewise, after the write took effect.
 	Before, AfterWrite  func(op string, u directory.User) error
@@ -93,7 +94,10 @@ func (d *Directory) Read(_ context.Context, u directory.User) (directory.User, e
 	return directory.User{}, directory.ErrNotFound
 }
 
-func (d *Directory) Rules(context.Context, directory.User) (directory.Rules, error) {
+func (d *Directory) Rules(_ context.Context, u directory.User) (directory.Rules, error) {
+	if own, has := d.Own[u.ID]; has {
+		return own, d.Down
+	}
 	return d.Policy, d.Down
 }
 

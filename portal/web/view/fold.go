@@ -3,7 +3,6 @@ package view
 import (
 	"fmt"
 	"html"
-	"regexp"
 	"text/template/parse"
 )
 
@@ -17,7 +16,7 @@ func (w *words) fold(list *parse.ListNode) error {
 	if list == nil {
 		return nil
 	}
-	var out []parse.Node
+	var out folded
 	for _, n := range list.Nodes {
 		switch n := n.(type) {
 		case *parse.ActionNode:
@@ -26,11 +25,9 @@ func (w *words) fold(list *parse.ListNode) error {
 				return err
 			}
 			if ok {
-				out = append(out, &parse.TextNode{NodeType: parse.NodeText, Pos: n.Pos, Text: []byte(s)})
+				out.add(&parse.TextNode{NodeType: parse.NodeText, Pos: n.Pos, Text: []byte(s)})
 				continue
 			}
-		case *parse.TextNode:
-			n.Text = indent.ReplaceAll(n.Text, []byte("\n"))
 		case *parse.IfNode:
 			s, ok, err := w.constant(n.Pipe)
 			if err != nil {
@@ -45,7 +42,9 @@ func (w *words) fold(list *parse.ListNode) error {
 					return err
 				}
 				if branch != nil {
-					out = append(out, branch.Nodes...)
+					for _, n := range branch.Nodes {
+						out.add(n)
+					}
 				}
 				continue
 			}
@@ -61,13 +60,24 @@ func (w *words) fold(list *parse.ListNode) error {
 				return err
 			}
 		}
-		out = append(out, n)
+		out.add(n)
 	}
 	list.Nodes = out
 	return nil
 }
 
-var indent = regexp.MustCompile(`\n\s+`)
+// folded are nodes in which text stands in one piece.
+type folded []parse.Node
+
+func (f *folded) add(n parse.Node) {
+	if more, ok := n.(*parse.TextNode); ok && len(*f) > 0 {
+		if last, ok := (*f)[len(*f)-1].(*parse.TextNode); ok {
+			last.Text = append(last.Text, more.Text...)
+			return
+		}
+	}
+	*f = append(*f, n)
+}
 
 func (w *words) foldBoth(n *parse.BranchNode) error {
 	if err := w.fold(n.List); err != nil {

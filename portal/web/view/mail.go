@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"html/template"
+	"io"
 	"slices"
 	"strings"
 	text "text/template"
@@ -33,46 +34,26 @@ func notices() []string {
 	return []string{"password_changed", "account_unlocked", "factor_added", "factor_removed", "recovery_codes_replaced", "signin_new"}
 }
 
-func (s *set) readMails(o Options) error {
-	s.mails, s.texts = map[string]*template.Template{}, map[string]*text.Template{}
-	for _, name := range []string{"code", "notice"} {
-		src, err := o.read("mail/" + name + ".html")
-		if err != nil {
-			return err
-		}
-		layout, err := o.read("mail/layout.html")
-		if err != nil {
-			return err
-		}
-		h, err := template.New(name).Funcs(s.funcs()).Parse(layout)
+// mails are the names of the templates that notices and codes are written with.
+func mails() []string { return []string{"code", "notice"} }
+
+func (s *set) readMails(src sources, funcs template.FuncMap) error {
+	for _, name := range mails() {
+		own, err := src.mails[name].in(s.words)
 		if err == nil {
-			_, err = h.New(name + ".html").Parse(src)
+			s.mails[name], err = own.template("mail", funcs)
+		}
+		if err == nil {
+			err = s.mails[name].Execute(io.Discard, letter{})
 		}
 		if err != nil {
 			return fmt.Errorf("view: mail/%s.html: %w", name, err)
 		}
-		for _, part := range h.Templates() {
-			if part.Tree == nil {
-				continue
-			}
-			if err := s.fold(part.Tree.Root); err != nil {
-				return fmt.Errorf("view: mail/%s.html: %w", name, err)
-			}
+		s.texts[name], err = text.New(name).Funcs(text.FuncMap(funcs)).Parse(src.texts[name])
+		if err == nil {
+			err = s.texts[name].Execute(io.Discard, letter{})
 		}
-		src, err = o.read("mail/" + name + ".txt")
 		if err != nil {
-			return err
-		}
-		t, err := text.New(name).Funcs(text.FuncMap(s.funcs())).Parse(src)
-		if err != nil {
-			return fmt.Errorf("view: mail/%s.txt: %w", name, err)
-		}
-		s.mails[name], s.texts[name] = h.Lookup("mail"), t
-		var b bytes.Buffer
-		if err := s.mails[name].Execute(&b, letter{}); err != nil {
-			return fmt.Errorf("view: mail/%s.html: %w", name, err)
-		}
-		if err := t.Execute(&b, letter{}); err != nil {
 			return fmt.Errorf("view: mail/%s.txt: %w", name, err)
 		}
 	}

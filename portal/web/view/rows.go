@@ -1,7 +1,6 @@
 package view
 
 import (
-	"fmt"
 	"html/template"
 	"strings"
 
@@ -11,23 +10,27 @@ import (
 
 // readRows renders the rows people choose from, once: they are the same on
 // every page of a language, and the bulk of the busiest ones.
-func (s *set) readRows(base *template.Template) error {
-	t, err := base.Clone()
+func (s *set) readRows(shared trees, funcs template.FuncMap) error {
+	factor, err := shared.template("choice", funcs)
 	if err != nil {
-		return fmt.Errorf("view: %w", err)
+		return err
+	}
+	purpose, err := shared.template("start-choice", funcs)
+	if err != nil {
+		return err
 	}
 	s.ready = map[string]template.HTML{}
-	render := func(key, name string, data any) error {
+	render := func(key string, t *template.Template, data any) error {
 		var b strings.Builder
-		if err := t.ExecuteTemplate(&b, name, data); err != nil {
-			return fmt.Errorf("view: web/fields.html: %w", err)
+		if err := t.Execute(&b, data); err != nil {
+			return err
 		}
 		s.ready[key] = template.HTML(b.String())
 		return nil
 	}
 	for _, first := range []bool{false, true} {
 		for _, k := range []verify.Kind{verify.Passkey, verify.TOTP, verify.YubiKey, verify.Email, verify.SMS, verify.RecoveryCode, verify.Approval, verify.Password} {
-			if err := render(rowKey(string(k), first), "choice", struct {
+			if err := render(rowKey(string(k), first), factor, struct {
 				Kind  verify.Kind
 				First bool
 			}{k, first}); err != nil {
@@ -35,7 +38,7 @@ func (s *set) readRows(base *template.Template) error {
 			}
 		}
 		for _, p := range []policy.Purpose{policy.Reset, policy.Unlock, policy.Change, policy.SignIn} {
-			if err := render(rowKey("start."+string(p), first), "start-choice", struct {
+			if err := render(rowKey("start."+string(p), first), purpose, struct {
 				Purpose policy.Purpose
 				First   bool
 			}{p, first}); err != nil {

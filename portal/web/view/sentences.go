@@ -121,8 +121,8 @@ func (w *words) reason(p *Choose, o Option) string {
 
 func (w *words) answerLead(p *Answer) string {
 	key := "answer.lead_" + string(p.Kind)
-	if p.Kind == verify.TOTP && w.brands["organisation"] != "" {
-		return w.say("answer.lead_totp_for", i18n.Args{"Name": w.brands["organisation"]})
+	if p.Kind == verify.TOTP && w.brands["name"] != "" {
+		return w.say("answer.lead_totp_for", i18n.Args{"Name": w.brands["name"]})
 	}
 	s := w.say(key, nil)
 	if !p.Until.IsZero() && p.Kind.Class() == verify.Issued {

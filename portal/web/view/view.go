@@ -16,6 +16,7 @@ import (
 	"io"
 	"io/fs"
 	"net/url"
+	"slices"
 	"strings"
 	"sync"
 	text "text/template"
@@ -73,15 +74,23 @@ func New(o Options) (*Renderer, error) {
 	if err != nil {
 		return nil, err
 	}
-	for _, l := range o.Bundle.Languages() {
-		s := &set{words: newWords(o, l, icons), pages: map[string]*template.Template{}}
-		if err := s.readPages(o); err != nil {
-			return nil, err
-		}
-		if err := s.readMails(o); err != nil {
-			return nil, err
-		}
-		r.langs[l.Tag] = s
+	src, err := o.sources(newWords(o, o.Bundle.Languages()[0], icons).funcs())
+	if err != nil {
+		return nil, err
+	}
+	langs := o.Bundle.Languages()
+	sets, errs := make([]*set, len(langs)), make([]error, len(langs))
+	var all sync.WaitGroup
+	for i, l := range langs {
+		all.Go(func() { sets[i], errs[i] = newSet(newWords(o, l, icons), src) })
+	}
+	all.Wait()
+	// One language's: a fault is mostly the same in all of them.
+	if i := slices.IndexFunc(errs, func(err error) bool { return err != nil }); i >= 0 {
+		return nil, errs[i]
+	}
+	for i, l := range langs {
+		r.langs[l.Tag] = sets[i]
 	}
 	return r, nil
 }
@@ -103,50 +112,78 @@ func (b Brand) check(static func(string) string) error {
 // shared are the files every page is parsed with.
 func shared() []string { return []string{"web/layout.html", "web/fields.html", "web/passkey.html"} }
 
-func (s *set) readPages(o Options) error {
-	base := template.New("web").Funcs(s.funcs())
+// sources is every file, parsed once for all languages.
+type sources struct {
+	shared trees            // with what every page is parsed
+	pages  map[string]trees // by Page.file
+	mails  map[string]trees // by name, with their layout
+	texts  map[string]string
+}
+
+func (o Options) sources(funcs template.FuncMap) (src sources, err error) {
+	src = sources{shared: trees{}, pages: map[string]trees{}, mails: map[string]trees{}, texts: map[string]string{}}
 	for _, name := range shared() {
-		src, err := o.read(name)
+		part, err := o.parse(name, funcs)
 		if err != nil {
-			return err
+			return src, err
 		}
-		if _, err := base.New(name).Parse(src); err != nil {
-			return fmt.Errorf("view: %s: %w", name, err)
-		}
-	}
-	if err := s.readRows(base); err != nil {
-		return err
+		src.shared = src.shared.under(part)
 	}
 	for _, p := range pages() {
-		name := "web/" + p.file() + ".html"
-		src, err := o.read(name)
-		if err != nil {
-			return err
+		if src.pages[p.file()], err = o.parse(pageFile(p), funcs); err != nil {
+			return src, err
 		}
-		t, err := base.Clone()
-		if err == nil {
-			_, err = t.New(name).Parse(src)
-		}
-		if err != nil {
-			return fmt.Errorf("view: %s: %w", name, err)
-		}
-		for _, part := range t.Templates() {
-			if part.Tree == nil {
-				continue
-			}
-			if err := s.fold(part.Tree.Root); err != nil {
-				return fmt.Errorf("view: %s: %s: %w", name, part.Name(), err)
-			}
-		}
-		t = t.Lookup("page")
-		// The zero page finds fields and templates that do not exist, and makes
-		// html/template do its escaping now instead of in the first request.
-		if err := t.Execute(io.Discard, p); err != nil {
-			return fmt.Errorf("view: %s: %w", name, err)
-		}
-		s.pages[p.file()] = t
 	}
-	return nil
+	layout, err := o.parse("mail/layout.html", funcs)
+	if err != nil {
+		return src, err
+	}
+	for _, name := range mails() {
+		part, err := o.parse("mail/"+name+".html", funcs)
+		if err != nil {
+			return src, err
+		}
+		src.mails[name] = layout.under(part)
+		if src.texts[name], err = o.read("mail/" + name + ".txt"); err != nil {
+			return src, err
+		}
+	}
+	return src, nil
+}
+
+func pageFile(p Page) string { return "web/" + p.file() + ".html" }
+
+// newSet makes everything in the language of w.
+func newSet(w *words, src sources) (*set, error) {
+	s := &set{words: w, pages: map[string]*template.Template{}, mails: map[string]*template.Template{}, texts: map[string]*text.Template{}}
+	funcs := w.funcs()
+	shared, err := src.shared.in(w)
+	if err != nil {
+		return nil, fmt.Errorf("view: %w", err)
+	}
+	if err := s.readRows(shared, funcs); err != nil {
+		return nil, fmt.Errorf("view: web/fields.html: %w", err)
+	}
+	for _, p := range pages() {
+		if s.pages[p.file()], err = readPage(p, shared, src.pages[p.file()], w, funcs); err != nil {
+			return nil, fmt.Errorf("view: %s: %w", pageFile(p), err)
+		}
+	}
+	return s, s.readMails(src, funcs)
+}
+
+func readPage(p Page, shared, own trees, w *words, funcs template.FuncMap) (*template.Template, error) {
+	own, err := own.in(w)
+	if err != nil {
+		return nil, err
+	}
+	t, err := shared.under(own).template("page", funcs)
+	if err != nil {
+		return nil, err
+	}
+	// The zero page finds fields that do not exist, and makes html/template do
+	// its escaping now instead of in the first request.
+	return t, t.Execute(io.Discard, p)
 }
 
 func (o Options) read(name string) (string, error) {
