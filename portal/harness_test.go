@@ -103,7 +103,7 @@ func build(t testing.TB, change ...func(*Options)) *house {
 	if h.server, err = New(o); err != nil {
 		t.Fatal(err)
 	}
-	h.server.drain = 200 * time.Millisecond
+	h.server.drain = time.Millisecond // fasthttp looks every 100 ms whether all have gone: that would be most of the time of these tests
 	h.host = h.server.public.Host
 	addr, err := h.server.Listen()
 	if err != nil {

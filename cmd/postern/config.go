@@ -13,6 +13,9 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unicode"
+	"unicode/utf8"
+
 	_ "time/tzdata" // the binary may run where there is no zone database
 
 	"postern/directory"
@@ -297,6 +300,16 @@ func (c *Config) transports() (map[notify.Channel]notify.Transport, error) {
 		return nil, err
 	}
 	return map[notify.Channel]notify.Transport{notify.Mail: mail}, nil
+}
+
+// words of the brand are what everybody would try first in a password.
+func (b Brand) words() (words []string) {
+	for _, w := range strings.FieldsFunc(b.Organisation+" "+b.Name, func(r rune) bool { return !unicode.IsLetter(r) && !unicode.IsDigit(r) }) {
+		if utf8.RuneCountInString(w) >= 4 {
+			words = append(words, w)
+		}
+	}
+	return words
 }
 
 // Validate returns every fault, each beginning with the name of its key.

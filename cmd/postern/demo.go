@@ -193,7 +193,7 @@ func (d *demo) program(ctx context.Context, addr string, log *slog.Logger) (*pro
 	// The name, whatever the address: passkeys need one.
 	cfg.Portal.PublicURL = strings.TrimSuffix("http://localhost:"+port, ":80")
 	cfg.Brand.Organisation = "example.org"
-	cfg.Brand.Support = "the help desk of this demo"
+	cfg.Brand.Support = "555 0100"
 	cfg.Directories = []Directory{{Name: demoDirectory, AD: d.directory()}}
 	for _, plan := range []*policy.PlanConfig{&cfg.Policy.Plans.Reset, &cfg.Policy.Plans.Unlock} {
 		plan.Allowed = append(plan.Allowed, verify.SMS)

@@ -62,6 +62,7 @@ var rules = []rule{
 
 	{"verify/verifytest", []string{"verify", "directory"}, "the suite every factor passes"},
 	{"verify/passkey/...", []string{"verify", "verify/passkey", "directory"}, "a factor knows itself and nobody's store, page or policy"},
+	{"verify/yubikey/...", []string{"verify", "verify/yubikey", "directory"}, "a factor knows itself and nobody's store, page or policy"},
 	{"verify/*", []string{"verify", "directory"}, "a factor knows itself and nobody's store, page or policy"},
 	{"verify", []string{"directory"}, "what a proof is needs only whom it is about"},
 
@@ -114,7 +115,7 @@ var homes = []struct {
 // harnesses are packages for tests alone. They drive what they test with its
 // own libraries, and nothing of the program may import them.
 var harnesses = []string{"directory/directorytest", "portal/portaltest", "portal/flow/flowtest", "portal/store/storetest", "verify/verifytest",
-	"verify/passkey/passkeytest"}
+	"verify/passkey/passkeytest", "verify/yubikey/yubikeytest"}
 
 // ownTestImports are what tests may import beside what their package may: the
 // harnesses, and neighbours to try a thing with.

@@ -61,6 +61,9 @@ type program struct {
 	close []func() error
 }
 
+// pace is above what a start takes on a directory nearby, and below what people notice.
+const pace = 25 * time.Millisecond
+
 // names of the subkeys derived from the key file. They are for ever: another
 // name is another key, and what was made with the old one is worth nothing.
 const (
@@ -169,7 +172,9 @@ func (p *program) build(extras extras) error {
 	if err != nil {
 		return err
 	}
-	judge, err := password.New(p.cfg.Password)
+	rules := p.cfg.Password
+	rules.Words = append(slices.Clone(rules.Words), p.cfg.Brand.words()...)
+	judge, err := password.New(rules)
 	if err != nil {
 		return err
 	}
@@ -179,7 +184,7 @@ func (p *program) build(extras extras) error {
 	}
 	p.flow, err = flow.New(flow.Options{
 		Directory: p.people, Policy: p.policy, Factors: factors, Vault: p.db, Store: p.db, Counters: p.db, Limits: limits, Judge: judge,
-		DecoyKey: p.keys.Derive(keyDecoys), Strikes: flow.DefaultStrikeRule, Now: p.now, Rand: rand.Reader, Log: p.log,
+		DecoyKey: p.keys.Derive(keyDecoys), Strikes: flow.DefaultStrikeRule, Pace: pace, Now: p.now, Rand: rand.Reader, Log: p.log,
 		Observe: func(purpose policy.Purpose, outcome string, took time.Duration) {
 			p.metrics.Case(string(purpose), outcome, took)
 		},

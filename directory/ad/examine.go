@@ -81,10 +81,13 @@ func (d *Directory) examinePolicy(c *ldapconn.Conn) []directory.Finding {
 // read, which is how Active Directory makes them.
 func (d *Directory) examinePSOs(c *ldapconn.Conn) []directory.Finding {
 	container := "CN=Password Settings Container,CN=System," + d.domainDN
-	if _, err := read(c, container, "cn"); err != nil {
+	// Samba shows the entry to everybody and hides what is in it.
+	if e, err := read(c, container, "cn"); err != nil || e.GetAttributeValue("cn") == "" {
+		who := d.trustee(c)
 		return []directory.Finding{bad(directory.Warning, "policy", "the service account may not look into "+container,
 			"where a fine-grained policy applies, people are shown the domain's rules, with a note",
-			fmt.Sprintf("dsacls %q /I:T /G %s:GR", container, d.trustee(c)))}
+			fmt.Sprintf("Windows: dsacls %[1]q /I:T /G %[2]q\nSamba: samba-tool dsacl set --objectdn=%[1]q --sddl='(A;CI;RPLCRC;;;%[3]s)'",
+				container, who+":GR", who))}
 	}
 	return nil
 }
@@ -283,8 +286,7 @@ func (d *Directory) delegate(c *ldapconn.Conn, person string) string {
 	}
 	const user = "bf967aba-0de6-11d0-a285-00aa003049e2"
 	sddl := fmt.Sprintf("(OA;CIIO;CR;00299570-246d-11d0-a768-00aa006e0529;%[1]s;%[2]s)"+
-		"(OA;CIIO;RPWP;28630ebf-41d5-11d1-a9c1-0000f80367c1;%[1]s;%[2]s)"+
-		"(OA;CIIO;RPWP;bf967a0a-0de6-11d0-a285-00aa003049e2;%[1]s;%[2]s)", user, who)
-	return fmt.Sprintf("Windows: dsacls %[1]q /I:S /G \"%[2]s:CA;Reset Password;user\" \"%[2]s:RPWP;lockoutTime;user\" \"%[2]s:RPWP;pwdLastSet;user\""+
-		" — Samba: samba-tool dsacl set --objectdn=%[1]q --sddl='%[3]s'", ou, who, sddl)
+		"(OA;CIIO;RPWP;28630ebf-41d5-11d1-a9c1-0000f80367c1;%[1]s;%[2]s)", user, who)
+	return fmt.Sprintf("Windows: dsacls %[1]q /I:S /G \"%[2]s:CA;Reset Password;user\" \"%[2]s:RPWP;lockoutTime;user\"\n"+
+		"Samba: samba-tool dsacl set --objectdn=%[1]q --sddl='%[3]s'", ou, who, sddl)
 }

@@ -206,8 +206,8 @@ func (s *Server) writeConf() error {
 	return os.WriteFile(filepath.Join(s.dir, "slapd.conf"), []byte(conf), 0o600)
 }
 
-// The rights are those the README asks an operator to give. `write` and not
-// `manage`: `manage` on userPassword makes a password administrator, for whom
+// The rights are those the README asks an operator to give. `=wx` and not `write`,
+// which would let the account read hashes; and not `manage`: that on userPassword makes a password administrator, for whom
 // quality and history do not hold (slapo-ppolicy(5)).
 //
 // The entry's own `pwdReset` and friends are operational; ppolicy lets whoever has
@@ -240,11 +240,11 @@ maxsize 268435456
 dbnosync
 index objectClass,uid,mail,entryUUID,member,memberOf eq
 access to attrs=userPassword
-  by dn.exact="SERVICE" write
+  by dn.exact="SERVICE" =wx
   by anonymous auth
   by self =wx
   by * none
-access to dn.subtree="ou=people,BASE" attrs=pwdAccountLockedTime,pwdFailureTime,pwdReset
+access to dn.subtree="ou=people,BASE" attrs=pwdAccountLockedTime
   by dn.exact="SERVICE" write
   by * none
 access to dn.subtree="ou=people,BASE" attrs=pwdHistory

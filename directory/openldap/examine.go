@@ -60,7 +60,7 @@ func (d *Directory) examineServer(c *ldapconn.Conn) []directory.Finding {
 // is set after every reset (slapo-ppolicy(5)).
 func (d *Directory) examineAccount(c *ldapconn.Conn) []directory.Finding {
 	const why = "for rootdn neither quality nor history holds, and it may do anything"
-	mend := fmt.Sprintf("make an entry for the service account, bind as it, and give it: access to attrs=userPassword by dn.exact=%q write "+
+	mend := fmt.Sprintf("make an entry for the service account, bind as it, and give it: access to attrs=userPassword by dn.exact=%q =wx "+
 		"by anonymous auth by self =wx by * none", "cn=postern,ou=services,…")
 	if config, err := c.Search(ldap.NewSearchRequest("cn=config", ldap.ScopeWholeSubtree, ldap.NeverDerefAliases, 0, 0, false,
 		"(olcRootDN=*)", []string{"olcRootDN"}, nil)); err == nil {
@@ -113,9 +113,19 @@ func (d *Directory) examinePerson(c *ldapconn.Conn, dn string) directory.Finding
 	}
 	if d.cfg.DefaultPolicy != "" && e.GetAttributeValue("pwdChangedTime") == "" {
 		return bad(directory.Warning, "people", dn+" shows no pwdChangedTime",
-			"whether a password has expired cannot be told; an outcome cannot be read back after a crash",
+			"whether a password has expired cannot be told; an outcome cannot be read back after a crash. "+
+				"slapd writes it at the first change of a password, or when the policy has pwdMaxAge or pwdMinAge; "+
+				"if it does and is still not seen, the service account may not read it",
 			fmt.Sprintf("access to dn.subtree=%q attrs=pwdChangedTime,pwdAccountLockedTime,pwdFailureTime,pwdReset,pwdPolicySubentry by dn.exact=%q read",
 				d.cfg.BaseDN, d.cfg.BindDN))
+	}
+	// Types only: the hash itself is nothing to fetch.
+	res, err := c.Search(ldap.NewSearchRequest(dn, ldap.ScopeBaseObject, ldap.NeverDerefAliases, 1, 0, true,
+		"(objectClass=*)", []string{"userPassword"}, nil))
+	if err == nil && len(res.Entries) == 1 && len(res.Entries[0].Attributes) > 0 {
+		return bad(directory.Warning, "people", "the service account may read the password hash of "+dn,
+			"whoever takes over this account can guess passwords at leisure; `write` in OpenLDAP means read as well",
+			fmt.Sprintf("access to dn.subtree=%q attrs=userPassword by dn.exact=%q =wx by anonymous auth by self =wx by * none", d.cfg.BaseDN, d.cfg.BindDN))
 	}
 	return ok("people", "%s can be read with its state", dn)
 }

@@ -60,9 +60,12 @@ type Options struct {
 	// DecoyKey makes decoys stable; it must not be known outside.
 	DecoyKey []byte
 	Strikes  StrikeRule
-	Now      func() time.Time
-	Rand     io.Reader
-	Log      *slog.Logger
+	// Pace is what Start rounds the time of its answer up to, for whoever has not
+	// proved anything; 0: it answers when it is done. See pace.
+	Pace time.Duration
+	Now  func() time.Time
+	Rand io.Reader
+	Log  *slog.Logger
 	// Observe is told every finished case; may be nil.
 	Observe func(purpose policy.Purpose, outcome string, took time.Duration)
 	// Failpoint is called with the name of each point around the directory

@@ -2,7 +2,10 @@ package flow
 
 import (
 	"context"
+	"encoding/binary"
 	"errors"
+	"io"
+	"time"
 
 	"postern/directory"
 	"postern/portal/access"
@@ -30,6 +33,37 @@ const maxLogin = 256
 // current password it is proved at once: a *Wrong then comes together with the
 // case, which stands at its answer step.
 func (s *Service) Start(ctx context.Context, r StartRequest) (*Case, error) {
+	began := s.Now()
+	c, err := s.start(ctx, r)
+	if r.Login != "" && (r.Current.Empty() || err != nil) {
+		s.pace(ctx, began)
+	}
+	return c, err
+}
+
+// pace waits until a whole multiple of s.Pace has passed since began, and up to a
+// quarter of it more, at random. The work of finding a person and of finding
+// nobody differs by some tenths of a millisecond, which a few hundred starts side
+// by side bring to light (security case 2); the clock that wakes us is no finer
+// than that, so that waiting alone would let through what is left over.
+func (s *Service) pace(ctx context.Context, began time.Time) {
+	if s.Pace <= 0 {
+		return
+	}
+	var b [4]byte
+	if _, err := io.ReadFull(s.Rand, b[:]); err != nil {
+		panic("flow: no randomness: " + err.Error()) // nothing safe can be done without it
+	}
+	blur := s.Pace / 4 * time.Duration(binary.BigEndian.Uint32(b[:])) >> 32
+	t := time.NewTimer(s.Pace - s.Now().Sub(began)%s.Pace + blur)
+	defer t.Stop()
+	select {
+	case <-t.C:
+	case <-ctx.Done():
+	}
+}
+
+func (s *Service) start(ctx context.Context, r StartRequest) (*Case, error) {
 	if err := s.take(ctx, limit.Start, addressKey(r.Address)); err != nil {
 		return nil, err
 	}

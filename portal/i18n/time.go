@@ -54,8 +54,15 @@ func (b *Bundle) Span(lang string, d time.Duration) string {
 	return b.T(lang, key, Args{"N": n})
 }
 
-// Zone is the name of the time zone times are shown in.
-func (b *Bundle) Zone() string { return b.zone.String() }
+// Zone is the name of the time zone times are shown in: this machine's own one
+// by its abbreviation, because nobody knows where "Local" is.
+func (b *Bundle) Zone() string {
+	if b.zone == time.Local {
+		name, _ := b.now().In(b.zone).Zone()
+		return name
+	}
+	return b.zone.String()
+}
 
 func two(n int) string {
 	if n < 10 {

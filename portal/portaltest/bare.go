@@ -50,6 +50,9 @@ func (h *hand) close() {
 	h.binds.Close()
 }
 
+// bound proves a password; the connection was bound as somebody else before.
+func (h *hand) bound(dn, password string) error { return h.binds.Bind(dn, password) }
+
 // change is the least a change of a known password asks of the directory: one
 // search for who it is, one bind that proves it, one write.
 func (h *hand) change(m *member, next string) error {

@@ -213,7 +213,8 @@ func (t *Tab) Eval(js string) string {
 	return out
 }
 
-// Screenshot writes the whole page at a width; dark and lang may be empty.
+// Screenshot writes the whole page at a width, light or dark, with nothing
+// caught half-way between two colours.
 func (t *Tab) Screenshot(file string, width int64, dark bool) {
 	t.t.Helper()
 	scheme := "light"
@@ -222,7 +223,8 @@ func (t *Tab) Screenshot(file string, width int64, dark bool) {
 	}
 	var png []byte
 	t.do(chromedp.EmulateViewport(width, 800),
-		emulation.SetEmulatedMedia().WithFeatures([]*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: scheme}}),
+		emulation.SetEmulatedMedia().WithFeatures([]*emulation.MediaFeature{
+			{Name: "prefers-color-scheme", Value: scheme}, {Name: "prefers-reduced-motion", Value: "reduce"}}),
 		chromedp.ActionFunc(func(ctx context.Context) (err error) {
 			png, err = page.CaptureScreenshot().WithCaptureBeyondViewport(true).Do(ctx)
 			return err

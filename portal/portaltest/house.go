@@ -181,7 +181,8 @@ directories:
 	return p, nil
 }
 
-var codeInMail = regexp.MustCompile(`\b([A-HJ-NP-Z2-9]{4}-[A-HJ-NP-Z2-9]{4})\b`)
+// codeInMail is a code on a line of its own; a receipt never is.
+var codeInMail = regexp.MustCompile(`(?m)^\s*([A-HJ-NP-Z2-9]{4}-[A-HJ-NP-Z2-9]{4})\s*$`)
 
 // Code waits for a code mailed to an address after the first `after` mails.
 func (p *Portal) Code(ctx context.Context, after int, to string) (string, error) {

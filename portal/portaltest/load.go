@@ -12,7 +12,6 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
-	"syscall"
 	"time"
 
 	"github.com/valyala/fasthttp"
@@ -99,7 +98,7 @@ func (r *rider) at(step string) error {
 
 func (r *rider) what() string {
 	body := r.resp.Body()
-	return fmt.Sprintf("%d, step %q, error %q, receipt %q", r.resp.StatusCode(), between(body, `data-step="`, `"`),
+	return fmt.Sprintf("%d, step %q, error %q, title %q", r.resp.StatusCode(), between(body, `data-step="`, `"`),
 		between(body, `data-error="`, `"`), html.UnescapeString(between(body, `<h1>`, `</h1>`)))
 }
 
@@ -177,13 +176,7 @@ func drive(n, workers int, op func(worker, i int) error) (sample, error) {
 }
 
 // ownCPU is what this process has used so far.
-func ownCPU() time.Duration {
-	var u syscall.Rusage
-	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
-		return 0
-	}
-	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
-}
+func ownCPU() time.Duration { return usageOf(os.Getpid()).CPU }
 
 // middle of a copy of list.
 func middle[T float64 | time.Duration](list []T) T {
@@ -211,6 +204,7 @@ func restart(ctx context.Context, bin string, p *Portal) (*Portal, error) {
 	}
 	file := filepath.Join(p.Dir, "again.yaml")
 	text = bytes.ReplaceAll(text, []byte(":"+was.Port()), fmt.Appendf(nil, ":%d", port))
+	text = bytes.ReplaceAll(text, []byte("\nadmin: "), []byte("\n#admin: ")) // that port is taken
 	if err := os.WriteFile(file, text, 0o600); err != nil {
 		return nil, err
 	}

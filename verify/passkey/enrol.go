@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"slices"
 
 	"github.com/go-webauthn/webauthn/protocol"
 	"github.com/go-webauthn/webauthn/webauthn"
@@ -84,7 +83,7 @@ func (f *Factor) Enrol(ctx context.Context, s verify.Subject, offer verify.Chall
 		return verify.Enrolment{}, err
 	}
 	return verify.Enrolment{Add: []verify.Credential{{
-		ID: id, Owner: s.ID, Kind: verify.Passkey, Name: name(made), Handle: made.ID, Public: public, Counter: int64(count), Created: f.now(),
+		ID: id, Owner: s.ID, Kind: verify.Passkey, Handle: made.ID, Public: public, Counter: int64(count), Created: f.now(),
 	}}}, nil
 }
 
@@ -119,10 +118,3 @@ func (f *Factor) person(ctx context.Context, s verify.Subject) (person, error) {
 	return who, nil
 }
 
-// name is what a new credential is called until its owner says better.
-func name(c *webauthn.Credential) string {
-	if c.Authenticator.Attachment == protocol.CrossPlatform && !slices.Contains(c.Transport, protocol.Hybrid) {
-		return "Security key"
-	}
-	return "Passkey"
-}

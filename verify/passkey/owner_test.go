@@ -250,18 +250,6 @@ func TestAStoredRecordThatCannotBeReadIsAFault(t *testing.T) {
 	}
 }
 
-func TestANewCredentialHasAPlainName(t *testing.T) {
-	for want, knob := range map[string]passkeytest.Knob{
-		"Passkey":      func(c *passkeytest.Ceremony) { c.Attachment, c.Transports = "cross-platform", []string{"hybrid"} },
-		"Security key": func(c *passkeytest.Ceremony) { c.Attachment, c.Transports = "cross-platform", []string{"usb", "nfc"} },
-	} {
-		b := newBench(t)
-		if kept := b.mustEnrol(t, b.who, b.device, knob); kept.Name != want {
-			t.Errorf("got %q, want %q", kept.Name, want)
-		}
-	}
-}
-
 // security case 81: whatever is sent, no panic, and never a yes.
 func FuzzCredential(f *testing.F) {
 	b := newBench(f)

@@ -87,8 +87,13 @@ func (f *Factor) Check(ctx context.Context, s verify.Subject, c verify.Challenge
 	if err != nil {
 		return verify.Evidence{}, err
 	}
-	// A decoy owns nothing: the same statement finds no row.
-	burnt, err := f.vault.Burn(ctx, s.ID, verify.RecoveryCode, handle)
+	// A decoy owns nothing, even one that has a person's id: the same statement
+	// finds no row.
+	owner := s.ID
+	if s.User == nil {
+		owner = ""
+	}
+	burnt, err := f.vault.Burn(ctx, owner, verify.RecoveryCode, handle)
 	if err != nil {
 		return verify.Evidence{}, fmt.Errorf("recoverycode: %w", err)
 	}

@@ -233,6 +233,21 @@ func TestADecoyAndAnotherPersonFailAlike(t *testing.T) {
 	}
 }
 
+// A case that another one's success ended goes on as a decoy under its person's
+// id (security case 38): what is typed there must not use up their codes.
+func TestADecoyUnderAPersonsIDUsesUpNothing(t *testing.T) {
+	b := newBench(t)
+	code := b.enrol(t)[0]
+	ghost := b.who
+	ghost.User = nil
+	if _, err := b.try(t, ghost, code); !errors.Is(err, verify.ErrWrong) {
+		t.Errorf("a decoy: %v", err)
+	}
+	if _, err := b.try(t, b.who, code); err != nil {
+		t.Errorf("the code is gone: %v", err)
+	}
+}
+
 func TestEnrolmentNeedsItsOwnOfferAndTheWord(t *testing.T) {
 	b := newBench(t)
 	offer, err := b.Offer(t.Context(), b.who)

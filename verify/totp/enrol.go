@@ -93,7 +93,7 @@ func (f *Factor) Enrol(ctx context.Context, s verify.Subject, offer verify.Chall
 			return verify.Enrolment{}, err
 		}
 		return verify.Enrolment{Add: []verify.Credential{{
-			ID: id, Owner: s.ID, Kind: verify.TOTP, Name: "Authenticator app",
+			ID: id, Owner: s.ID, Kind: verify.TOTP,
 			Secret: o.Secret, Counter: step, Created: now,
 		}}}, nil
 	}
