@@ -8,10 +8,12 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
 	"postern/directory"
+	"postern/portal/store"
 )
 
 // diagnose runs doctor and returns its findings by what was looked at.
@@ -169,5 +171,30 @@ func TestDoctorPrintsNothingAServerMadeUp(t *testing.T) {
 	d.text(&out)
 	if strings.ContainsAny(out.String(), "\x1b\x07\r\u009b") || strings.Contains(out.String(), "\n✓ ok      corp") {
 		t.Errorf("%q", out.String())
+	}
+}
+
+// A key file of another database is named before serve meets it.
+func TestDoctorNoticesTheKeysOfAnotherDatabase(t *testing.T) {
+	h := newHouse(t)
+	p, err := h.open(io.Discard)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := p.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if findings, _, _ := h.diagnose(); slices.ContainsFunc(findings["keys"], func(f directory.Finding) bool { return f.Severity != directory.OK }) {
+		t.Errorf("its own keys: %+v", findings["keys"])
+	}
+	file := filepath.Join(h.dir, "keys.json")
+	if err := os.Remove(file); err != nil {
+		t.Fatal(err)
+	}
+	if err := store.CreateKeys(file); err != nil {
+		t.Fatal(err)
+	}
+	if findings, _, code := h.diagnose(); code == 0 || !slices.ContainsFunc(findings["keys"], func(f directory.Finding) bool { return f.Severity == directory.Failure }) {
+		t.Errorf("other keys: %+v", findings["keys"])
 	}
 }

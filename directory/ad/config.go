@@ -68,25 +68,7 @@ func (c Config) Validate() []error {
 			add("privileged_groups[%d]: %q is neither a DN nor a SID", i, g)
 		}
 	}
-	if len(c.LoginAttributes) == 0 {
-		add("login_attributes: name at least one")
-	}
-	for _, f := range []struct {
-		key   string
-		names []string
-	}{
-		{"login_attributes", c.LoginAttributes}, {"mail_attributes", c.MailAttributes},
-		{"phone_attributes", c.PhoneAttributes}, {"language_attribute", []string{c.LanguageAttribute}},
-	} {
-		for i, a := range f.names {
-			if a == "" && f.key == "language_attribute" {
-				continue
-			}
-			if !ldapconn.ValidAttribute(a) {
-				add("%s[%d]: %q is not an attribute name", f.key, i, a)
-			}
-		}
-	}
+	faults = append(faults, ldapconn.AttributeFaults(c.LoginAttributes, c.MailAttributes, c.PhoneAttributes, c.LanguageAttribute)...)
 	for i, n := range c.NetBIOSDomains {
 		if n == "" || strings.ContainsAny(n, `\@`) {
 			add("netbios_domains[%d]: %q is not a NetBIOS name", i, n)

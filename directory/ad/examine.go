@@ -126,7 +126,8 @@ func (d *Directory) examineRights(c *ldapconn.Conn, people []*ldap.Entry) []dire
 	case len(samples) > 0:
 		out = d.delegations(c, samples, token)
 	case len(people) > 0:
-		out = append(out, bad(directory.Warning, "rights", "no ordinary account was seen to judge the delegation by", "", ""))
+		out = append(out, bad(directory.Warning, "rights", "no ordinary account was seen to judge the delegation by",
+			"whether passwords can be reset will show at the first reset", "check base_dn and user_ous: all that was seen is disabled, protected or out of bounds"))
 	}
 	return append(out, d.overreach(c, token)...)
 }

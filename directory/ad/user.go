@@ -56,8 +56,8 @@ func (d *Directory) user(c *ldapconn.Conn, guid string, e, computed *ldap.Entry)
 		Name:      cmp.Or(e.GetAttributeValue("displayName"), e.GetAttributeValue("cn"), login),
 		GivenName: e.GetAttributeValue("givenName"),
 		Surname:   e.GetAttributeValue("sn"),
-		Mail:      values(e, d.cfg.MailAttributes),
-		Phone:     values(e, d.cfg.PhoneAttributes),
+		Mail:      ldapconn.Values(e, d.cfg.MailAttributes),
+		Phone:     ldapconn.Values(e, d.cfg.PhoneAttributes),
 		Manager:   e.GetAttributeValue("manager"),
 	}
 	if d.cfg.LanguageAttribute != "" {
@@ -113,19 +113,6 @@ func state(e, computed *ldap.Entry, rules directory.Rules, now time.Time) direct
 		s.BadPasswords = n
 	}
 	return s
-}
-
-// values collects several attributes in order, without repeating one.
-func values(e *ldap.Entry, attributes []string) []string {
-	var out []string
-	for _, a := range attributes {
-		for _, v := range e.GetAttributeValues(a) {
-			if !slices.Contains(out, v) {
-				out = append(out, v)
-			}
-		}
-	}
-	return out
 }
 
 // tokenGroups is every group the account is in, nested and primary too. Nothing

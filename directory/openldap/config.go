@@ -74,24 +74,6 @@ func (c Config) Validate() []error {
 			}
 		}
 	}
-	if len(c.LoginAttributes) == 0 {
-		add("login_attributes: name at least one")
-	}
-	for _, f := range []struct {
-		key   string
-		names []string
-	}{
-		{"login_attributes", c.LoginAttributes}, {"mail_attributes", c.MailAttributes},
-		{"phone_attributes", c.PhoneAttributes}, {"language_attribute", []string{c.LanguageAttribute}},
-	} {
-		for i, a := range f.names {
-			if a == "" && f.key == "language_attribute" {
-				continue
-			}
-			if !ldapconn.ValidAttribute(a) {
-				add("%s[%d]: %q is not an attribute name", f.key, i, a)
-			}
-		}
-	}
+	faults = append(faults, ldapconn.AttributeFaults(c.LoginAttributes, c.MailAttributes, c.PhoneAttributes, c.LanguageAttribute)...)
 	return faults
 }

@@ -39,8 +39,8 @@ func (d *Directory) user(c *ldapconn.Conn, e *ldap.Entry, protected *protected) 
 		Name:      cmp.Or(e.GetAttributeValue("displayName"), e.GetAttributeValue("cn")),
 		GivenName: e.GetAttributeValue("givenName"),
 		Surname:   e.GetAttributeValue("sn"),
-		Mail:      values(e, d.cfg.MailAttributes),
-		Phone:     values(e, d.cfg.PhoneAttributes),
+		Mail:      ldapconn.Values(e, d.cfg.MailAttributes),
+		Phone:     ldapconn.Values(e, d.cfg.PhoneAttributes),
 		Manager:   e.GetAttributeValue("manager"),
 		Groups:    e.GetAttributeValues("memberOf"),
 	}
@@ -109,17 +109,4 @@ func state(e *ldap.Entry, p policy, now time.Time) directory.State {
 		s.Disabled = true
 	}
 	return s
-}
-
-// values collects several attributes in order, without repeating one.
-func values(e *ldap.Entry, attributes []string) []string {
-	var out []string
-	for _, a := range attributes {
-		for _, v := range e.GetAttributeValues(a) {
-			if !slices.Contains(out, v) {
-				out = append(out, v)
-			}
-		}
-	}
-	return out
 }

@@ -117,4 +117,3 @@ func (f *Factor) person(ctx context.Context, s verify.Subject) (person, error) {
 	}
 	return who, nil
 }
-
