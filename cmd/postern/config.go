@@ -24,6 +24,7 @@ import (
 	"postern/portal"
 	"postern/portal/limit"
 	"postern/portal/notify"
+	"postern/portal/notify/sms"
 	"postern/portal/notify/smtp"
 	"postern/portal/password"
 	"postern/portal/policy"
@@ -32,6 +33,7 @@ import (
 	"postern/verify"
 	"postern/verify/passkey"
 	"postern/verify/totp"
+	"postern/verify/yubikey"
 )
 
 // Config is the configuration file: every package's own part, under its name.
@@ -47,6 +49,7 @@ type Config struct {
 	Store       Store           `yaml:"store"`
 	Directories []Directory     `yaml:"directories"`
 	Mail        smtp.Config     `yaml:"mail"`
+	SMS         sms.Config      `yaml:"sms"`
 	Policy      policy.Config   `yaml:"policy"`
 	Factors     Factors         `yaml:"factors"`
 	Password    password.Config `yaml:"password"`
@@ -92,6 +95,7 @@ type Directory struct {
 type Factors struct {
 	TOTP    totp.Config    `yaml:"totp"`
 	Passkey passkey.Config `yaml:"passkey"`
+	YubiKey yubikey.Config `yaml:"yubikey"`
 }
 
 // DefaultConfig is what holds where the file says nothing.
@@ -103,8 +107,9 @@ func DefaultConfig() Config {
 		Keys:     "keys.json",
 		Store:    Store{Config: store.DefaultConfig()},
 		Mail:     smtp.DefaultConfig(),
+		SMS:      sms.DefaultConfig(),
 		Policy:   policy.DefaultConfig(),
-		Factors:  Factors{TOTP: totp.DefaultConfig(), Passkey: passkey.DefaultConfig()},
+		Factors:  Factors{TOTP: totp.DefaultConfig(), Passkey: passkey.DefaultConfig(), YubiKey: yubikey.DefaultConfig()},
 		Password: password.DefaultConfig(),
 		Limits:   limit.DefaultConfig(),
 	}
@@ -150,7 +155,7 @@ func parse(data []byte, folder string, env func(string) (string, bool)) (Config,
 // resolve turns relative paths into absolute ones and references into secrets.
 func (c *Config) resolve(r *reader, sec *secrets) {
 	for _, p := range []*string{&c.Keys, &c.Store.Path, &c.Overlay.Static, &c.Overlay.Templates, &c.Overlay.Locales,
-		&c.Portal.TLS.CertFile, &c.Portal.TLS.KeyFile, &c.Mail.CAFile} {
+		&c.Portal.TLS.CertFile, &c.Portal.TLS.KeyFile, &c.Mail.CAFile, &c.SMS.CAFile, &c.Factors.YubiKey.Keys} {
 		*p = sec.place(*p)
 	}
 	secret := func(path, ref string) directory.Secret {
@@ -174,6 +179,8 @@ func (c *Config) resolve(r *reader, sec *secrets) {
 		}
 	}
 	c.Mail.Secret = secret("mail.password", c.Mail.Password)
+	c.SMS.Resolve(func(key, ref string) directory.Secret { return secret("sms."+key, ref) })
+	c.Factors.YubiKey.Secret = secret("factors.yubikey.secret", c.Factors.YubiKey.Reference)
 	if ref := c.Store.Postgres; ref != "" {
 		c.Store.Postgres = secret("store.postgres", ref).Reveal()
 	}
@@ -209,6 +216,7 @@ func (c *Config) validate(r *reader) {
 	c.validateDirectories(r)
 	// Mail is not for codes alone: whoever's account was acted on is told so.
 	r.add("mail", c.Mail.Validate()...)
+	r.add("sms", c.SMS.Validate()...)
 	r.add("policy", c.Policy.Validate()...)
 	c.validateFactors(r)
 	r.add("password", c.Password.Validate()...)
@@ -244,12 +252,21 @@ func (c *Config) validateDirectories(r *reader) {
 }
 
 // setUp are the factors that this program can offer.
-var setUp = []verify.Kind{verify.Passkey, verify.TOTP, verify.Email, verify.RecoveryCode, verify.Password}
+func (c *Config) setUp() []verify.Kind {
+	kinds := []verify.Kind{verify.Passkey, verify.TOTP, verify.Email, verify.RecoveryCode, verify.Password}
+	if c.SMS.On() {
+		kinds = append(kinds, verify.SMS)
+	}
+	if c.Factors.YubiKey.On() {
+		kinds = append(kinds, verify.YubiKey)
+	}
+	return kinds
+}
 
 // validateFactors refuses a plan that counts on a factor nobody can use: people
 // would be stranded by it, or find one gate where two were meant.
 func (c *Config) validateFactors(r *reader) {
-	plans := c.Policy.Plans
+	plans, setUp := c.Policy.Plans, c.setUp()
 	allowed := map[string][]verify.Kind{
 		"plans.reset": plans.Reset.Allowed, "plans.unlock": plans.Unlock.Allowed, "plans.change": plans.Change.Allowed,
 		"plans.signin": plans.SignIn.Allowed, "plans.stepup": plans.StepUp.Allowed,
@@ -264,6 +281,7 @@ func (c *Config) validateFactors(r *reader) {
 			}
 		}
 	}
+	r.add("factors.yubikey", c.Factors.YubiKey.Validate()...)
 	// These check their settings when they are made, and making them costs nothing.
 	app, key := c.named()
 	_, err := totp.New(app, nil, time.Now, rand.Reader)
@@ -299,7 +317,13 @@ func (c *Config) transports() (map[notify.Channel]notify.Transport, error) {
 	if err != nil {
 		return nil, err
 	}
-	return map[notify.Channel]notify.Transport{notify.Mail: mail}, nil
+	all := map[notify.Channel]notify.Transport{notify.Mail: mail}
+	if c.SMS.On() {
+		if all[notify.SMS], err = sms.New(c.SMS, time.Now); err != nil {
+			return nil, err
+		}
+	}
+	return all, nil
 }
 
 // words of the brand are what everybody would try first in a password.

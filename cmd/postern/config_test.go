@@ -79,7 +79,13 @@ func TestExampleShowsTheDefaults(t *testing.T) {
 		{"store.connections", shown.Store.Connections, want.Store.Connections},
 		{"store.auto_migrate", shown.Store.AutoMigrate, want.Store.AutoMigrate},
 		{"policy.plans", shown.Policy.Plans, want.Policy.Plans},
-		{"factors", shown.Factors, want.Factors},
+		{"factors.totp", shown.Factors.TOTP, want.Factors.TOTP},
+		{"factors.passkey", shown.Factors.Passkey, want.Factors.Passkey},
+		{"factors.yubikey.servers", shown.Factors.YubiKey.Servers, want.Factors.YubiKey.Servers},
+		{"factors.yubikey.timeout", shown.Factors.YubiKey.Timeout, want.Factors.YubiKey.Timeout},
+		{"factors.yubikey.max", shown.Factors.YubiKey.Max, want.Factors.YubiKey.Max},
+		{"sms.timeout", shown.SMS.Timeout, want.SMS.Timeout},
+		{"sms.gateway.success.status", shown.SMS.Gateway.Success.Status, want.SMS.Gateway.Success.Status},
 		{"limits", shown.Limits, want.Limits},
 	} {
 		if !reflect.DeepEqual(c.got, c.want) {

@@ -20,8 +20,10 @@ import (
 	"github.com/spf13/cobra"
 
 	"postern/directory"
+	"postern/portal/notify/sms"
 	"postern/portal/notify/smtp"
 	"postern/portal/store"
+	"postern/verify/yubikey"
 )
 
 // examineTime bounds one part of the examination.
@@ -160,6 +162,8 @@ func (d *examination) examine(ctx context.Context, c *cli, path string) {
 	}
 	if !broken("mail") {
 		d.mail(ctx, cfg)
+		d.sms(ctx, cfg)
+		d.yubikey(ctx, cfg)
 	}
 	d.clock()
 }
@@ -340,6 +344,46 @@ func (d *examination) directory(ctx context.Context, cfg Directory) {
 		return
 	}
 	d.findings = append(d.findings, set.Examine(ctx)...)
+}
+
+// sms reaches the gateway and sends nothing, so that it cannot tell whether the
+// credentials are right.
+func (d *examination) sms(ctx context.Context, cfg Config) {
+	if !cfg.SMS.On() {
+		return
+	}
+	ctx, cancel := context.WithTimeout(ctx, examineTime)
+	defer cancel()
+	gateway, err := sms.New(cfg.SMS, d.now)
+	if err == nil {
+		err = gateway.Check(ctx)
+	}
+	if err != nil {
+		d.bad(directory.Failure, "sms", err.Error(), "no codes can be sent by SMS", "check sms, its address and its certificate (ca_file)")
+		return
+	}
+	d.ok("sms", "%s is reached; nothing was sent, so its credentials were not tried", cfg.SMS.Provider)
+}
+
+// yubikey asks the validation servers about a made-up password.
+func (d *examination) yubikey(ctx context.Context, cfg Config) {
+	if !cfg.Factors.YubiKey.On() {
+		return
+	}
+	ctx, cancel := context.WithTimeout(ctx, examineTime)
+	defer cancel()
+	keys, err := openYubiKeys(cfg.Factors.YubiKey, nil, d.now)
+	if err == nil && !cfg.Factors.YubiKey.Offline {
+		err = keys.Probe(ctx)
+	}
+	switch {
+	case errors.Is(err, yubikey.ErrRefused):
+		d.bad(directory.Failure, "yubikey", err.Error(), "no YubiKey is accepted", "check factors.yubikey.client_id and secret")
+	case err != nil:
+		d.bad(directory.Failure, "yubikey", err.Error(), "no YubiKey is accepted", "check factors.yubikey and the way to its servers")
+	default:
+		d.ok("yubikey", "one-time passwords can be checked")
+	}
 }
 
 func (d *examination) mail(ctx context.Context, cfg Config) {

@@ -102,6 +102,8 @@ var homes = []struct {
 	{"github.com/go-webauthn/webauthn", []string{"verify/passkey"}, "user verification and deadlines are off by default"},
 	{"github.com/pquerna/otp", []string{"verify/totp"}, "its Validate accepts an empty secret"},
 	{"github.com/wneessen/go-mail", []string{"portal/notify/smtp"}, "mail leaves through one door"},
+	{"github.com/nyaruka/phonenumbers", []string{"portal/notify/sms"}, "numbers are read in one place"},
+	{"github.com/twilio/twilio-go", []string{"portal/notify/sms"}, "SMS leave through one door"},
 	{"github.com/nicksnyder/go-i18n", []string{"portal/i18n"}, "text is a key and arguments until there"},
 	{"github.com/tink-crypto/tink-go", []string{"portal/store"}, "secrets at rest are sealed in one place"},
 	{"github.com/prometheus/client_golang", []string{"portal/telemetry"}, "others report through a function they are given"},

@@ -158,7 +158,15 @@ func (p *program) factors(sms bool) (all []verify.Factor, own []verify.Enroller,
 		}
 		all = append(all, texted)
 	}
-	return all, []verify.Enroller{passkeys, apps, saved}, nil
+	own = []verify.Enroller{passkeys, apps, saved}
+	if p.cfg.Factors.YubiKey.On() {
+		keys, err := openYubiKeys(p.cfg.Factors.YubiKey, p.db, p.now)
+		if err != nil {
+			return nil, nil, err
+		}
+		all, own = append(all, keys), append(own, keys)
+	}
+	return all, own, nil
 }
 
 // build puts the services and the pages together.
@@ -178,13 +186,14 @@ func (p *program) build(extras extras) error {
 	if err != nil {
 		return err
 	}
-	factors, enrollers, err := p.factors(extras.sms)
+	factors, enrollers, err := p.factors(extras.sms || p.cfg.SMS.On())
 	if err != nil {
 		return err
 	}
 	p.flow, err = flow.New(flow.Options{
 		Directory: p.people, Policy: p.policy, Factors: factors, Vault: p.db, Store: p.db, Counters: p.db, Limits: limits, Judge: judge,
-		DecoyKey: p.keys.Derive(keyDecoys), Strikes: flow.DefaultStrikeRule, Pace: pace, Now: p.now, Rand: rand.Reader, Log: p.log,
+		Destination: p.cfg.destination(),
+		DecoyKey:    p.keys.Derive(keyDecoys), Strikes: flow.DefaultStrikeRule, Pace: pace, Now: p.now, Rand: rand.Reader, Log: p.log,
 		Observe: func(purpose policy.Purpose, outcome string, took time.Duration) {
 			p.metrics.Case(string(purpose), outcome, took)
 		},

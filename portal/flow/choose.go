@@ -95,15 +95,19 @@ func (s *Service) takeDelivery(ctx context.Context, c *Case, channel string) (ov
 // destination is where a code would go now, for its limit; the address it is
 // really sent to is read again by the job.
 func (s *Service) destination(c *Case, channel string) string {
+	to := string(c.Key)
 	if p := c.Somebody(); p != nil {
-		if channel == string(notify.SMS) && len(p.Phone) > 0 {
-			return p.Phone[0]
-		}
-		if channel == string(notify.Mail) && len(p.Mail) > 0 {
-			return p.Mail[0]
+		switch {
+		case channel == string(notify.SMS) && len(p.Phone) > 0:
+			to = p.Phone[0]
+		case channel == string(notify.Mail) && len(p.Mail) > 0:
+			to = p.Mail[0]
 		}
 	}
-	return string(c.Key)
+	if s.Destination != nil {
+		return s.Destination(channel, to)
+	}
+	return to
 }
 
 // delivery is the message that carries a code. A decoy's, and one too many, is

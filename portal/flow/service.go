@@ -57,6 +57,8 @@ type Options struct {
 	Counters  Counters
 	Limits    Limits
 	Judge     Judge
+	// Destination gives an address the form its limit is kept by; nil: as it is.
+	Destination func(channel, address string) string
 	// DecoyKey makes decoys stable; it must not be known outside.
 	DecoyKey []byte
 	Strikes  StrikeRule

@@ -29,6 +29,8 @@ func (s *Site) offerPage(v *visit, p access.Principal, kind verify.Kind, ch veri
 			return nil, errors.New("web: the offer of an authenticator app lacks its secret")
 		}
 		return &view.OfferTOTP{Frame: f, URI: set.URI, Secret: set.Secret, QRSize: set.QR.Size, QRPath: set.QR.Path, Name: name}, nil
+	case verify.YubiKey:
+		return &view.OfferYubiKey{Frame: f, Name: name}, nil
 	case verify.Passkey:
 		return &view.OfferPasskey{Frame: f, Options: string(ch.Public), Name: name}, nil
 	case verify.RecoveryCode:

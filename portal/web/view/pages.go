@@ -271,6 +271,13 @@ type OfferPasskey struct {
 	Name    string
 }
 
+// OfferYubiKey answers POST /me/factors/yubikey/offer; posts name and answer, an
+// OTP of the key, to /me/factors/yubikey/enrol.
+type OfferYubiKey struct {
+	Frame
+	Name string
+}
+
 // OfferCodes answers POST /me/factors/recovery_code/offer; posts answer=saved to /me/factors/recovery_code/enrol.
 type OfferCodes struct {
 	Frame
@@ -345,6 +352,7 @@ func (*Me) file() string           { return "me" }
 func (*Factors) file() string      { return "factors" }
 func (*OfferTOTP) file() string    { return "offer-totp" }
 func (*OfferPasskey) file() string { return "offer-passkey" }
+func (*OfferYubiKey) file() string { return "offer-yubikey" }
 func (*OfferCodes) file() string   { return "offer-codes" }
 func (*Remove) file() string       { return "remove" }
 func (*ActivityLog) file() string  { return "activity" }

@@ -89,6 +89,8 @@ func samples() []sample {
 		{"offer-totp-wrong", &OfferTOTP{Frame: with(in, fault("answer", "wrong_code")), URI: "otpauth://totp/x", QRSize: 33, QRPath: "M4 4.5h7", Secret: "JBSWY3DP", Name: "Phone"}, "offer", "wrong_code"},
 		{"offer-passkey", &OfferPasskey{Frame: in, Options: createJSON}, "offer", ""},
 		{"offer-passkey-wrong", &OfferPasskey{Frame: with(in, fault("answer", "wrong_passkey")), Options: requestJSON}, "offer", "wrong_passkey"},
+		{"offer-yubikey", &OfferYubiKey{Frame: in}, "offer", ""},
+		{"offer-yubikey-wrong", &OfferYubiKey{Frame: with(in, fault("answer", "wrong_code")), Name: "Blue key"}, "offer", "wrong_code"},
 		{"offer-codes", &OfferCodes{Frame: in, Codes: []string{"A1B2-C3D4-E5F6-G7H8", "J1K2-M3N4-P5Q6-R7S8", "T1V2-W3X4-Y5Z6-0789"}, Login: "user1", Made: sampleNow, Replace: true}, "offer", ""},
 		{"remove", &Remove{Frame: in, Method: methods()[0], Ways: 2}, "remove", ""},
 		{"remove-last", &Remove{Frame: with(in, []Fault{{Code: "last"}}), Method: methods()[1]}, "remove", "last"},

@@ -49,7 +49,7 @@ func stray(p Page) *Fault {
 		fields = []string{"answer"}
 	case *NewPassword:
 		fields = []string{"password", "confirm"}
-	case *OfferTOTP, *OfferPasskey:
+	case *OfferTOTP, *OfferPasskey, *OfferYubiKey:
 		fields = []string{"answer", "name"}
 	case *Factors:
 		if p.Editing != "" {
