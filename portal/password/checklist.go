@@ -34,6 +34,9 @@ func (j *Judge) Checklist(rules directory.Rules, who directory.User) []Item {
 		items = append(items, Item{"own", map[string]any{"words": own}, Live})
 	}
 	items = append(items, Item{"common", nil, Later})
+	if j.leaks != nil {
+		items = append(items, Item{"breached", nil, Later})
+	}
 	if j.cfg.MinScore > 0 {
 		items = append(items, Item{"weak", map[string]any{"limit": j.cfg.MinScore}, Later})
 	}

@@ -9,6 +9,7 @@ package password
 import (
 	"errors"
 	"fmt"
+	"log/slog"
 	"strings"
 	"unicode"
 	"unicode/utf16"
@@ -37,12 +38,24 @@ type Config struct {
 	// Words must not be in a password: names of the organisation, its products
 	// and places.
 	Words []string `yaml:"words"`
+	// Breached is a local list of leaked passwords' hashes: a folder of Pwned
+	// Passwords range files, or one file of lines HASH:COUNT in the order of the
+	// hashes, SHA-1 or NTLM. Empty: none. Nothing is asked over a network.
+	Breached string `yaml:"breached"`
+	// BreachedCount is how often a password must have leaked to be refused.
+	BreachedCount int `yaml:"breached_count"`
+
+	// Log is told when Breached cannot be read and when it can again, and never
+	// anything of a password. nil: slog.Default.
+	Log *slog.Logger `yaml:"-"`
 }
 
-// DefaultConfig: 8 characters and more than a million guesses.
-func DefaultConfig() Config { return Config{MinLength: withMFA, MinScore: 2} }
+// DefaultConfig: 8 characters and more than a million guesses; with a list of
+// leaked passwords, everything on it is refused.
+func DefaultConfig() Config { return Config{MinLength: withMFA, MinScore: 2, BreachedCount: 1} }
 
-// Validate returns every fault, each beginning with the name of its key.
+// Validate returns every fault, each beginning with the name of its key. It
+// looks into Breached.
 func (c Config) Validate() []error {
 	var faults []error
 	if c.MinLength < withMFA || c.MinLength > 64 {
@@ -55,6 +68,16 @@ func (c Config) Validate() []error {
 		if utf8.RuneCountInString(strings.TrimSpace(w)) < 3 {
 			faults = append(faults, fmt.Errorf("words[%d]: %q is shorter than 3 characters", i, w))
 		}
+	}
+	if c.Breached == "" {
+		return faults
+	}
+	if c.BreachedCount < 1 {
+		// With 0 everything would be on the list: API answers are padded with it.
+		faults = append(faults, fmt.Errorf("breached_count: %d is not at least 1", c.BreachedCount))
+	}
+	if _, err := openBreaches(c.Breached, c.BreachedCount); err != nil {
+		faults = append(faults, fmt.Errorf("breached: %s: %w", c.Breached, err))
 	}
 	return faults
 }
@@ -70,6 +93,9 @@ func (c Config) Validate() []error {
 //	common        it, or it but for decoration, is on the list of known passwords
 //	repeats       the same few characters over and over
 //	weak          score, limit: too easy to guess
+//	breached      it is on the list of leaked passwords
+//
+//	breach_unavailable  that list cannot be read now, so nothing passes
 type Problem struct {
 	Key  string
 	Args map[string]any
@@ -81,9 +107,10 @@ type Judge struct {
 	words map[string]int // rank, from 1
 	sieve *sieve         // over words
 	own   []string       // the organisation's words
+	leaks *breaches      // nil: no list of leaked passwords
 }
 
-// New reads the list, which takes some milliseconds.
+// New reads the list, which takes some milliseconds, and looks into Breached.
 func New(c Config) (*Judge, error) {
 	if faults := c.Validate(); len(faults) > 0 {
 		return nil, errors.Join(faults...)
@@ -94,6 +121,12 @@ func New(c Config) (*Judge, error) {
 	}
 	for _, w := range c.Words {
 		j.own = append(j.own, strings.TrimSpace(w))
+	}
+	if c.Breached != "" {
+		var err error
+		if j.leaks, err = openBreaches(c.Breached, c.BreachedCount); err != nil {
+			return nil, fmt.Errorf("breached: %s: %w", c.Breached, err)
+		}
 	}
 	return j, nil
 }
@@ -120,8 +153,9 @@ func (j *Judge) Judge(candidate directory.Secret, rules directory.Rules, who dir
 	if w := containsAny(pw, j.ownWords(rules, who)); w != "" {
 		add("own", map[string]any{"word": w})
 	}
+	common := j.common(pw)
 	switch {
-	case j.common(pw):
+	case common:
 		add("common", nil)
 	case repeats(pw):
 		add("repeats", nil)
@@ -130,7 +164,41 @@ func (j *Judge) Judge(candidate directory.Secret, rules directory.Rules, who dir
 			add("weak", map[string]any{"score": s, "limit": j.cfg.MinScore})
 		}
 	}
+	if !common { // which says the same
+		if key := j.breached(pw); key != "" {
+			add(key, nil)
+		}
+	}
 	return found
+}
+
+// breached returns the key of what the list of leaked passwords has against pw.
+func (j *Judge) breached(pw string) string {
+	if j.leaks == nil {
+		return ""
+	}
+	leaked, err := j.leaks.has(pw)
+	switch {
+	case err != nil:
+		// Said once: whoever tries passwords must not fill the log.
+		if !j.leaks.blind.Swap(true) {
+			j.log().Error("the list of leaked passwords cannot be read: no new password is accepted", "path", j.leaks.path, "error", err.Error())
+		}
+		return "breach_unavailable"
+	case j.leaks.blind.Swap(false):
+		j.log().Info("the list of leaked passwords can be read again", "path", j.leaks.path)
+	}
+	if leaked {
+		return "breached"
+	}
+	return ""
+}
+
+func (j *Judge) log() *slog.Logger {
+	if j.cfg.Log != nil {
+		return j.cfg.Log
+	}
+	return slog.Default()
 }
 
 // least and most are the limits in force, in code points.

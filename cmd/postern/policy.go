@@ -1,0 +1,358 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"postern/directory"
+	"postern/portal/access"
+	"postern/portal/audit"
+	"postern/portal/flow"
+	"postern/portal/notify/sms"
+	"postern/portal/policy"
+	"postern/portal/store"
+	"postern/verify"
+)
+
+func (c *cli) policy() *cobra.Command {
+	return group(&cobra.Command{
+		Use:   "policy",
+		Short: "Say what the policy means for people",
+	}, c.policyExplain())
+}
+
+func (c *cli) policyExplain() *cobra.Command {
+	var path, with, login, groupName, purpose, door string
+	var all, asJSON bool
+	cmd := &cobra.Command{
+		Use:   "explain",
+		Short: "Say which ways in are open to somebody, how strong they are and what is missing",
+		Long: "Says which sets of proofs would be enough for somebody, which of them are open to\n" +
+			"them now, how strong each is and what is missing. For a group, or for all, it counts\n" +
+			"who would be stranded. --with compares with the policy of another file, before it is\n" +
+			"switched on. It changes nothing.\n\n" +
+			"--group and --all cover the accounts the portal knows: whoever enrolled something or\n" +
+			"began something here, by its record. People who never came are not counted.",
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if login == "" && groupName == "" && !all {
+				return errors.New("about whom? give --user LOGIN, --group NAME or --all")
+			}
+			cfg, err := c.load(path)
+			if err != nil {
+				return err
+			}
+			s := &survey{door: access.Door(door), purpose: policy.Purpose(purpose)}
+			if err := s.add(cfg); err != nil {
+				return err
+			}
+			if with != "" {
+				proposed, err := c.loadPolicy(with)
+				if err != nil {
+					return err
+				}
+				if err := s.add(proposed); err != nil {
+					return fmt.Errorf("%s: %w", with, err)
+				}
+			}
+			done, err := s.open(cmd.Context(), cfg)
+			if err != nil {
+				return err
+			}
+			defer done()
+			var r *report
+			if login != "" {
+				r, err = s.one(cmd.Context(), login)
+			} else {
+				r, err = s.many(cmd.Context(), groupName)
+			}
+			if err != nil {
+				return err
+			}
+			if !asJSON {
+				r.text(c.out)
+				return nil
+			}
+			e := json.NewEncoder(c.out)
+			e.SetEscapeHTML(false)
+			e.SetIndent("", "  ")
+			return e.Encode(r)
+		},
+	}
+	configFlag(cmd, &path)
+	cmd.Flags().StringVar(&login, "user", "", "one person, by the `login` they type")
+	cmd.Flags().StringVar(&groupName, "group", "", "the members of a group, by its `name` or DN")
+	cmd.Flags().BoolVar(&all, "all", false, "every account the portal knows")
+	cmd.Flags().StringVar(&with, "with", "", "compare with the policy of this configuration `file`")
+	cmd.Flags().StringVar(&purpose, "purpose", string(policy.Reset), "reset, unlock, change, signin or stepup")
+	cmd.Flags().StringVar(&door, "door", string(access.Web), "web, kiosk, desk or api")
+	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON, one object with a list of people and all their paths")
+	cmd.MarkFlagsOneRequired("user", "group", "all")
+	cmd.MarkFlagsMutuallyExclusive("user", "group", "all")
+	return cmd
+}
+
+// loadPolicy reads a proposed file. It may be tried where its secrets are not to
+// be had, so that only faults of the policy, and of the file as a whole, count.
+func (c *cli) loadPolicy(path string) (Config, error) {
+	data, err := readBounded(path, maxConfig)
+	if err != nil {
+		return Config{}, err
+	}
+	folder, err := filepath.Abs(filepath.Dir(path))
+	if err != nil {
+		return Config{}, err
+	}
+	cfg, faults := parse(data, folder, c.env)
+	faults = slices.DeleteFunc(faults, func(f Fault) bool {
+		return f.Path != "" && f.Path != "policy" && !strings.HasPrefix(f.Path, "policy.")
+	})
+	faults.sort()
+	if len(faults) > 0 {
+		return Config{}, fmt.Errorf("%s:\n%w", path, faults)
+	}
+	return cfg, nil
+}
+
+// enrolments is what a survey asks of the store (*store.DB).
+type enrolments interface {
+	Methods(ctx context.Context, owner directory.ID) ([]verify.Credential, error)
+	Strikes(ctx context.Context, key directory.ID, kind verify.Kind) (flow.Strikes, error)
+	Export(ctx context.Context, q audit.Query, each func(audit.Event) error) error
+}
+
+// survey asks one policy, or two, about people.
+type survey struct {
+	door    access.Door
+	purpose policy.Purpose
+	// asked are the policy in force and, where there is one, the proposed.
+	asked  []asked
+	people directory.Directory
+	db     enrolments
+	names  []string // of the directories
+}
+
+type asked struct {
+	*policy.Simulator
+	phone func(directory.User) bool // a code by SMS can be sent
+}
+
+func (s *survey) add(cfg Config) error {
+	p, err := policy.New(cfg.Policy)
+	if err != nil {
+		return err
+	}
+	sim, err := p.Simulator(s.door, s.purpose)
+	if err != nil {
+		return fmt.Errorf("--%w", err)
+	}
+	one := asked{sim, func(directory.User) bool { return false }}
+	if cfg.SMS.On() {
+		numbers, err := sms.NewNumbers(cfg.SMS.Region, cfg.SMS.Countries)
+		if err != nil {
+			return err
+		}
+		one.phone = func(u directory.User) bool {
+			if len(u.Phone) == 0 {
+				return false
+			}
+			_, err := numbers.Normalize(u.Phone[0]) // codes go to the first
+			return err == nil
+		}
+	}
+	s.asked = append(s.asked, one)
+	return nil
+}
+
+// open opens the store and the directories, and changes nothing in either: a
+// database that is not there is not made, and an older one not migrated.
+func (s *survey) open(ctx context.Context, cfg Config) (done func(), err error) {
+	if cfg.Store.Postgres == "" {
+		if _, err := os.Stat(cfg.Store.Path); errors.Is(err, fs.ErrNotExist) {
+			return nil, fmt.Errorf("there is no database %s yet: postern serve makes it", cfg.Store.Path)
+		} else if err != nil {
+			return nil, err
+		}
+	}
+	db, _, err := cfg.openStore(ctx, time.Now)
+	if err != nil {
+		return nil, err
+	}
+	opened := []func(){func() { db.Close() }}
+	done = func() {
+		for _, end := range slices.Backward(opened) {
+			end()
+		}
+	}
+	defer func() {
+		if err != nil {
+			done()
+		}
+	}()
+	switch have, want, err := db.Schema(ctx); {
+	case err != nil:
+		return nil, err
+	case have != want:
+		return nil, fmt.Errorf("the database has schema %d and this program's is %d: run the program that goes with it, or postern migrate", have, want)
+	}
+	if err := db.CheckKeys(ctx); errors.Is(err, store.ErrOtherKeys) {
+		return nil, fmt.Errorf("%w: bring back the %s that was made for it", err, cfg.Keys)
+	} else if err != nil {
+		return nil, err
+	}
+	var members []directory.Named
+	for _, d := range cfg.Directories {
+		one, err := d.open(time.Now)
+		if err != nil {
+			return nil, fmt.Errorf("directory %s: %w", d.Name, err)
+		}
+		opened = append(opened, one.Close)
+		members = append(members, directory.Named{Name: d.Name, Directory: one})
+		s.names = append(s.names, d.Name)
+	}
+	s.db = db
+	s.people, err = directory.NewSet(members...)
+	return done, err
+}
+
+// subject is one person, and what they could prove with.
+type subject struct {
+	user  directory.User
+	means policy.Means
+}
+
+// look reads what u has. Everything unknown is an error: a guess would strand
+// people, or count some as stranded who are not.
+func (s *survey) look(ctx context.Context, u directory.User) (subject, error) {
+	one := subject{user: u, means: policy.Means{Mail: len(u.Mail) > 0, Manager: u.Manager != ""}}
+	methods, err := s.db.Methods(ctx, u.ID)
+	if err != nil {
+		return one, fmt.Errorf("%s: %w", u.Login, err)
+	}
+	for _, m := range methods {
+		if !slices.Contains(one.means.Enrolled, m.Kind) {
+			one.means.Enrolled = append(one.means.Enrolled, m.Kind)
+		}
+	}
+	for _, k := range append(slices.Clone(one.means.Enrolled), verify.Email, verify.SMS, verify.Password) {
+		if !k.Guessable() {
+			continue
+		}
+		n, err := s.db.Strikes(ctx, u.ID, k)
+		if err != nil {
+			return one, fmt.Errorf("%s: %w", u.Login, err)
+		}
+		if n.Consecutive >= flow.DefaultStrikeRule.Hard {
+			one.means.Ended = append(one.means.Ended, k)
+		}
+	}
+	return one, nil
+}
+
+func (s *survey) one(ctx context.Context, login string) (*report, error) {
+	u, err := s.people.Find(ctx, login)
+	if err != nil {
+		return nil, fmt.Errorf("--user %s: %w", login, err)
+	}
+	one, err := s.look(ctx, u)
+	if err != nil {
+		return nil, err
+	}
+	r := s.report()
+	r.single = true
+	r.add(s, one)
+	return r, nil
+}
+
+// readers is how many people are read at once: the directory has others to serve.
+const readers = 8
+
+// many asks about the members of a group, or about all when it is empty. No
+// directory can list people, so they are those the portal knows.
+func (s *survey) many(ctx context.Context, groupName string) (*report, error) {
+	ids, err := s.known(ctx)
+	if err != nil {
+		return nil, err
+	}
+	type answer struct {
+		subject
+		gone, left bool // left: not in the group
+		err        error
+	}
+	answers := make([]answer, len(ids))
+	next := make(chan int)
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	var wg sync.WaitGroup
+	for range min(readers, len(ids)) {
+		wg.Go(func() {
+			for i := range next {
+				a := &answers[i]
+				u, err := s.people.Read(ctx, directory.User{ID: ids[i]})
+				switch {
+				case errors.Is(err, directory.ErrNotFound):
+					a.gone = true
+				case err != nil:
+					a.err = fmt.Errorf("%s: %w", ids[i], err)
+				case groupName != "" && !policy.Member(u, groupName):
+					a.left = true
+				default:
+					a.subject, a.err = s.look(ctx, u)
+				}
+				if a.err != nil {
+					cancel() // half an answer is none
+				}
+			}
+		})
+	}
+	for i := range ids {
+		next <- i
+	}
+	close(next)
+	wg.Wait()
+	r := s.report()
+	r.Group, r.Gone = groupName, new(int)
+	var fault error
+	for _, a := range answers {
+		switch {
+		case a.err != nil && (fault == nil || errors.Is(fault, context.Canceled)):
+			fault = a.err // the first, not what it cut short
+		case a.gone:
+			*r.Gone++
+		case !a.left && a.err == nil:
+			r.add(s, a.subject)
+		}
+	}
+	if fault != nil {
+		return nil, fault
+	}
+	slices.SortFunc(r.People, func(a, b person) int { return cmp.Or(cmp.Compare(a.Login, b.Login), cmp.Compare(a.ID, b.ID)) })
+	return r, nil
+}
+
+// known are the accounts in the record. Nobody can enrol without an event that
+// is stored with it, so whoever has something enrolled is among them.
+func (s *survey) known(ctx context.Context) ([]directory.ID, error) {
+	seen := map[directory.ID]bool{}
+	err := s.db.Export(ctx, audit.Query{}, func(e audit.Event) error {
+		// Names that belong to nobody are counted too, by no directory's name.
+		if name, _, ok := strings.Cut(string(e.Subject), ":"); ok && slices.Contains(s.names, name) {
+			seen[e.Subject] = true
+		}
+		return nil
+	})
+	return slices.Sorted(maps.Keys(seen)), err
+}
