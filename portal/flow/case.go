@@ -35,6 +35,12 @@ type Case struct {
 	// and for a sign-in before anybody is known.
 	Person *directory.User
 	Login  string // as typed, to show it again; never used to find anybody
+	// Named is the login for the record: the directory's own, or, for a name
+	// that nobody has, its beginning. People type passwords into the wrong field.
+	Named string
+	// Barred is the account a decoy stands for, for the record alone: whom
+	// somebody tried to get at is what an auditor asks first.
+	Barred directory.ID `json:",omitempty"`
 
 	Plan   policy.Plan
 	Proofs []Proof

@@ -21,7 +21,7 @@ func events(e ...audit.Event) []audit.Event { return e }
 // event describes something about c. The person acts for themselves unless the
 // case was started by somebody else.
 func (s *Service) event(c *Case, kind string, o audit.Outcome, more ...func(*audit.Event)) audit.Event {
-	e := audit.Event{At: s.Now(), Kind: kind, Case: c.ID, Subject: c.Key, SubjectName: cut(c.Login), Actor: c.Key, ActorName: cut(c.Login),
+	e := audit.Event{At: s.Now(), Kind: kind, Case: c.ID, Subject: c.Key, SubjectName: c.Named, Actor: c.Key, ActorName: c.Named,
 		Door: string(c.Door), Address: c.Address, Purpose: string(c.Purpose), Outcome: o}
 	if c.Person != nil {
 		e.SubjectName, e.ActorName = c.Person.Login, c.Person.Login
@@ -53,12 +53,15 @@ func withDetail(k, v string) func(*audit.Event) {
 	}
 }
 
-func cut(s string) string {
-	const most = 128
-	if len(s) > most {
-		s = s[:most]
+// veiled is how a name that nobody has stands in the record: enough to see a
+// pattern in many of them, too little to be the password it may be.
+func veiled(typed string) string {
+	const shown = 2
+	runes := []rune(strings.ToValidUTF8(strings.TrimSpace(typed), "\uFFFD"))
+	if len(runes) <= 2*shown {
+		return strings.Repeat("•", len(runes))
 	}
-	return strings.ToValidUTF8(s, "\uFFFD")
+	return string(runes[:shown]) + "…"
 }
 
 func (s *Service) startEvent(c *Case, reason string) audit.Event {
@@ -66,7 +69,7 @@ func (s *Service) startEvent(c *Case, reason string) audit.Event {
 	if reason != "" {
 		o = refused
 	}
-	return s.event(c, "case.started", o, withReason(reason), withDetail("plan", c.Plan.Name))
+	return s.event(c, "case.started", o, withReason(reason), withDetail("plan", c.Plan.Name), withDetail("account", string(c.Barred)))
 }
 
 func verb(p policy.Purpose) string {

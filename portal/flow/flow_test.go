@@ -375,3 +375,19 @@ func TestStrangerDoesNotSeeTheOwnersSuccess(t *testing.T) {
 		t.Error("the case of before still opens gates")
 	}
 }
+
+// security case 113: a password typed into the field for the login is nobody's
+// name, and must not stand in the record; a barred account must.
+func TestRecordNamesAccountsAndNoTypos(t *testing.T) {
+	r := newRig(t)
+	const typo = "Tr0ub4dor&3-horse"
+	r.start(policy.Reset, typo)
+	r.start(policy.Reset, "root@example.org")
+	log := fmt.Sprintf("%+v", r.store.Log())
+	if strings.Contains(log, typo) || strings.Contains(log, "b4dor") {
+		t.Errorf("what was typed stands in the record: %s", log)
+	}
+	if !strings.Contains(log, "account:test:admin") || !strings.Contains(log, "SubjectName:admin") {
+		t.Errorf("the record does not say which account was tried: %s", log)
+	}
+}

@@ -132,7 +132,7 @@ func (s *Service) newCase(ctx context.Context, r StartRequest) (c *Case, reason 
 		u, err := s.Directory.Find(ctx, r.Login)
 		switch {
 		case errors.Is(err, directory.ErrNotFound):
-			c.Key, reason = s.decoyID(seedOf(r.Login)), "unknown_account"
+			c.Key, c.Named, reason = s.decoyID(seedOf(r.Login)), veiled(r.Login), "unknown_account"
 		case err != nil:
 			return nil, "", err
 		default:
@@ -156,7 +156,9 @@ func (s *Service) newCase(ctx context.Context, r StartRequest) (c *Case, reason 
 // act on that account. The decoy is keyed on the account, so that all its
 // names share one counter.
 func (s *Service) admit(c *Case, u directory.User) (reason string) {
+	c.Named = u.Login
 	if reason = s.Policy.Eligible(u); reason != "" {
+		c.Barred = u.ID
 		c.Key = s.decoyID("id:" + string(u.ID))
 		return reason
 	}
