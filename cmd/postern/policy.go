@@ -192,14 +192,14 @@ func (s *survey) open(ctx context.Context, cfg Config) (done func(), err error) 
 		return nil, err
 	}
 	opened := []func(){func() { db.Close() }}
-	done = func() {
-		for _, end := range slices.Backward(opened) {
-			end()
+	end := func() {
+		for _, one := range slices.Backward(opened) {
+			one()
 		}
 	}
 	defer func() {
 		if err != nil {
-			done()
+			end()
 		}
 	}()
 	switch have, want, err := db.Schema(ctx); {
@@ -224,8 +224,10 @@ func (s *survey) open(ctx context.Context, cfg Config) (done func(), err error) 
 		s.names = append(s.names, d.Name)
 	}
 	s.db = db
-	s.people, err = directory.NewSet(members...)
-	return done, err
+	if s.people, err = directory.NewSet(members...); err != nil {
+		return nil, err
+	}
+	return end, nil
 }
 
 // subject is one person, and what they could prove with.

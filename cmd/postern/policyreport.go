@@ -163,7 +163,7 @@ func (c change) words() string {
 		gains:    "had no way in and would have one",
 		weaker:   "the weakest way in would be weaker",
 		stronger: "the weakest way in would be stronger",
-		same:     "as strong as before",
+		same:     "no difference",
 	}[c]
 }
 
