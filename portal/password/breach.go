@@ -53,10 +53,11 @@ func ntlm(pw string) []byte {
 // files (ABCDE.txt with lines SUFFIX:COUNT), as haveibeenpwned-downloader
 // writes them, or one file of lines HASH:COUNT in the order of the hashes.
 // Nothing of it is kept in memory or open, so a file may be replaced by
-// renaming a new one over it. It is safe for concurrent use.
+// renaming a new one over it; one file must not become smaller until the next
+// start. It is safe for concurrent use.
 //
-// Its errors after the opening name neither file nor place: both tell the
-// beginning of the candidate's hash.
+// Errors of a look-up name neither file nor place: both tell the beginning of
+// the candidate's hash.
 type breaches struct {
 	path  string
 	dir   bool
@@ -73,48 +74,39 @@ type breaches struct {
 func openBreaches(path string, least int) (*breaches, error) {
 	info, err := os.Stat(path)
 	if err != nil {
-		return nil, err
+		return nil, nameless(err)
 	}
 	b := &breaches{path: path, dir: info.IsDir(), size: info.Size(), least: uint64(max(least, 1))}
 	if !b.dir {
-		return b, b.open(path, func(f io.ReaderAt, size int64) error {
-			first, err := firstHash(f, size)
-			if err != nil {
-				return err
-			}
-			switch first {
-			case sha1List.width:
-				b.kind = sha1List
-			case ntlmList.width:
-				b.kind = ntlmList
-			default:
-				return fmt.Errorf("the first line's hash has %d digits, not %d (SHA-1) or %d (NTLM)", first, sha1List.width, ntlmList.width)
-			}
-			return sample(f, size, first, samples)
-		})
+		return b, nameless(b.open(path, func(f io.ReaderAt, size int64) error { return b.examine(f, size, 0, samples) }))
 	}
 	for _, prefix := range sampledPrefixes() {
-		err := b.openRange(prefix, func(f io.ReaderAt, size int64) error {
-			first, err := firstHash(f, size)
-			if err != nil {
-				return err
-			}
-			switch {
-			case b.kind.width == 0 && first == sha1List.width-prefixLen:
-				b.kind = sha1List
-			case b.kind.width == 0 && first == ntlmList.width-prefixLen:
-				b.kind = ntlmList
-			case b.kind.width == 0:
-				return fmt.Errorf("the first line's hash has %d digits, not %d (SHA-1) or %d (NTLM)",
-					first, sha1List.width-prefixLen, ntlmList.width-prefixLen)
-			}
-			return sample(f, size, b.kind.width-prefixLen, 4)
-		})
+		err := b.openRange(prefix, func(f io.ReaderAt, size int64) error { return b.examine(f, size, prefixLen, 4) })
 		if err != nil {
-			return nil, fmt.Errorf("range file %s.txt: %w", prefix, err)
+			return nil, fmt.Errorf("range file %s.txt: %w", prefix, nameless(err))
 		}
 	}
 	return b, nil
+}
+
+// examine looks at n places of a file whose hashes lack their first digits, cut
+// many. The first file says of what kind all are.
+func (b *breaches) examine(f io.ReaderAt, size int64, cut, n int) error {
+	if b.kind.width == 0 {
+		digits, err := firstHash(f, size)
+		if err != nil {
+			return err
+		}
+		switch digits + cut {
+		case sha1List.width:
+			b.kind = sha1List
+		case ntlmList.width:
+			b.kind = ntlmList
+		default:
+			return fmt.Errorf("the first line's hash has %d digits, not %d (SHA-1) or %d (NTLM)", digits, sha1List.width-cut, ntlmList.width-cut)
+		}
+	}
+	return sample(f, size, b.kind.width-cut, n)
 }
 
 // sampledPrefixes are spread evenly, the first and the last among them.
@@ -153,7 +145,7 @@ func (b *breaches) has(pw string) (bool, error) {
 	return count >= b.least, nil
 }
 
-// nameless is err without the path in it: a range file's name is the first
+// nameless is err without the path in it, or nil: a range file's name is the first
 // twenty bits of somebody's password hash.
 func nameless(err error) error {
 	if at := (*fs.PathError)(nil); errors.As(err, &at) {
