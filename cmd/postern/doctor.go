@@ -164,6 +164,7 @@ func (d *examination) examine(ctx context.Context, c *cli, path string) {
 		d.mail(ctx, cfg)
 		d.sms(ctx, cfg)
 		d.yubikey(ctx, cfg)
+		d.metadata(cfg)
 	}
 	d.clock()
 }
@@ -363,6 +364,25 @@ func (d *examination) sms(ctx context.Context, cfg Config) {
 		return
 	}
 	d.ok("sms", "%s is reached; nothing was sent, so its credentials were not tried", cfg.SMS.Provider)
+}
+
+// metadata looks at the list of authenticator models, where there is one.
+func (d *examination) metadata(cfg Config) {
+	state, there, err := cfg.Factors.Passkey.CheckMetadata(d.now())
+	const fetch = "put the current file from https://mds3.fidoalliance.org there; a running portal takes it up"
+	switch {
+	case !there && err == nil:
+	case err != nil:
+		d.bad(directory.Failure, "passkeys", err.Error(), "no passkey can be enrolled", fetch)
+	case state.Overdue:
+		d.bad(directory.Warning, "passkeys", fmt.Sprintf("the list of models (number %d) was to be replaced on %s", state.Number, state.NextUpdate.Format(time.DateOnly)),
+			"models that were broken since are not known", fetch)
+	case state.Unread > 0:
+		d.bad(directory.Warning, "passkeys", fmt.Sprintf("%d models of the list could not be read, %d could", state.Unread, state.Models),
+			"those models cannot be enrolled", "update postern")
+	default:
+		d.ok("passkeys", "%d models known, next list on %s", state.Models, state.NextUpdate.Format(time.DateOnly))
+	}
 }
 
 // yubikey asks the validation servers about a made-up password.

@@ -93,6 +93,10 @@ func (c *csvWriter) Flush() error {
 	return c.w.Error()
 }
 
+// Field makes any text one field of CSV for people to open: cut to 512 bytes, no
+// control characters, and nothing a spreadsheet would run as a formula.
+func Field(s string) string { return harmless(bounded(s)) }
+
 // harmless is one field of CSV.
 func harmless(s string) string {
 	// Spreadsheets skip spaces before they look for the sign of a formula, and

@@ -28,11 +28,73 @@ type Config struct {
 	Timeout time.Duration `yaml:"timeout"`
 	// Max is how many passkeys one person may have.
 	Max int `yaml:"max"`
+	// Attestation is what a new passkey must prove of its maker. What is enrolled
+	// already stays as it is.
+	Attestation Attestation `yaml:"attestation"`
+	// AllowedAAGUIDs are the models of Listed, as UUIDs.
+	AllowedAAGUIDs []string `yaml:"allowed_aaguids"`
+	// Metadata is the file of the FIDO Metadata Service (the BLOB of
+	// https://mds.fidoalliance.org, as it is). Listed and Certified need it. It is
+	// read again when it changes; nothing is asked over the network.
+	Metadata string `yaml:"metadata"`
+	// MetadataRoot is a PEM file with the one certificate that the BLOB's signer
+	// must lead to; empty: the root FIDO uses, for mds.fidoalliance.org alone.
+	MetadataRoot string `yaml:"metadata_root"`
+	// DeviceBound refuses credentials that may be copied off their device (the
+	// backup eligible flag, WebAuthn L3 section 6.1.3). The flag is the device's own
+	// word: only with Listed or Certified is it known whose word that is.
+	DeviceBound bool `yaml:"device_bound"`
 }
 
 // DefaultConfig is what holds when nothing is said. Five minutes is the lower
 // end of what WebAuthn L3 section 15.1 recommends for people who need time.
-func DefaultConfig() Config { return Config{Timeout: 5 * time.Minute, Max: 10} }
+func DefaultConfig() Config {
+	return Config{Timeout: 5 * time.Minute, Max: 10, Attestation: None, AllowedAAGUIDs: []string{}}
+}
+
+// Validate returns every fault that can be seen without the public address and
+// without reading files.
+func (c Config) Validate() []error {
+	var faults []error
+	add := func(format string, args ...any) { faults = append(faults, fmt.Errorf(format, args...)) }
+	if strings.TrimSpace(c.Name) == "" {
+		add("name: must not be empty")
+	}
+	if c.Timeout < 30*time.Second || c.Timeout > 10*time.Minute {
+		add("timeout: %v is not between 30s and 10m", c.Timeout)
+	}
+	if c.Max < 1 || c.Max > 50 {
+		add("max: %d is not between 1 and 50", c.Max)
+	}
+	switch c.Attestation {
+	case "", None, Any, Listed, Certified:
+	default:
+		add("attestation: %q is none of none, any, listed, certified", c.Attestation)
+	}
+	proven := c.Attestation == Listed || c.Attestation == Certified
+	switch {
+	case c.Attestation == Listed && len(c.AllowedAAGUIDs) == 0:
+		add("allowed_aaguids: attestation: listed needs at least one")
+	case c.Attestation != Listed && len(c.AllowedAAGUIDs) > 0:
+		// Somebody believes in a list that nothing would look at.
+		add("allowed_aaguids: only counts with attestation: listed")
+	}
+	for i, text := range c.AllowedAAGUIDs {
+		if _, err := parseAAGUID(text); err != nil {
+			add("allowed_aaguids[%d]: %w", i, err)
+		}
+	}
+	switch {
+	case proven && c.Metadata == "":
+		add("metadata: attestation: %s needs it: without a maker's root anybody can sign a statement", c.Attestation)
+	case !proven && c.Metadata != "":
+		add("metadata: only counts with attestation: listed or certified")
+	}
+	if c.MetadataRoot != "" && c.Metadata == "" {
+		add("metadata_root: only counts with metadata")
+	}
+	return faults
+}
 
 // New returns the factor for one public address (https, or http on localhost).
 func New(cfg Config, publicURL string, vault verify.Vault, handles Handles, now func() time.Time, random io.Reader) (*Factor, error) {
@@ -51,17 +113,15 @@ func New(cfg Config, publicURL string, vault verify.Vault, handles Handles, now 
 	if net.ParseIP(host) != nil {
 		faults = append(faults, errors.New("passkey: public_url: passkeys need a name, not an IP address"))
 	}
-	if strings.TrimSpace(cfg.Name) == "" {
-		faults = append(faults, errors.New("passkey: name: must not be empty"))
-	}
-	if cfg.Timeout < 30*time.Second || cfg.Timeout > 10*time.Minute {
-		faults = append(faults, fmt.Errorf("passkey: timeout: %v is not between 30s and 10m", cfg.Timeout))
-	}
-	if cfg.Max < 1 || cfg.Max > 50 {
-		faults = append(faults, fmt.Errorf("passkey: max: %d is not between 1 and 50", cfg.Max))
+	for _, fault := range cfg.Validate() {
+		faults = append(faults, fmt.Errorf("passkey: %w", fault))
 	}
 	if len(faults) > 0 {
 		return nil, errors.Join(faults...)
+	}
+	makers, err := newMakers(cfg, now)
+	if err != nil {
+		return nil, fmt.Errorf("passkey: %w", err)
 	}
 	// The library's clock check stands beside the injected one: it is off unless
 	// asked for (case 76).
@@ -70,7 +130,7 @@ func New(cfg Config, publicURL string, vault verify.Vault, handles Handles, now 
 		RPID: id, RPDisplayName: cfg.Name, RPOrigins: []string{origin},
 		RPTopOriginVerificationMode: protocol.TopOriginExplicitVerificationMode, // and none is listed
 		RPAllowCrossOrigin:          false,
-		AttestationPreference:       protocol.PreferNoAttestation,
+		AttestationPreference:       makers.preference(),
 		AuthenticatorSelection:      selection(),
 		Timeouts:                    webauthn.TimeoutsConfig{Login: limit, Registration: limit},
 		// Password managers report extensions nobody asked for. None of them is
@@ -80,7 +140,7 @@ func New(cfg Config, publicURL string, vault verify.Vault, handles Handles, now 
 	if err != nil {
 		return nil, fmt.Errorf("passkey: %w", err)
 	}
-	return &Factor{web: web, origin: origin, timeout: cfg.Timeout, max: cfg.Max, vault: vault, handles: handles, now: now, random: random}, nil
+	return &Factor{web: web, makers: makers, origin: origin, timeout: cfg.Timeout, max: cfg.Max, vault: vault, handles: handles, now: now, random: random}, nil
 }
 
 func selection() protocol.AuthenticatorSelection {

@@ -27,18 +27,20 @@ func (f *Factor) Offer(ctx context.Context, s verify.Subject) (verify.Challenge,
 	options, session, err := f.web.BeginRegistration(who,
 		func(o *protocol.PublicKeyCredentialCreationOptions) error { o.Challenge = challenge; return nil },
 		webauthn.WithAuthenticatorSelection(selection()),
-		webauthn.WithConveyancePreference(protocol.PreferNoAttestation),
+		webauthn.WithConveyancePreference(f.makers.preference()),
 		webauthn.WithExclusions(webauthn.Credentials(who.credentials).CredentialDescriptors()),
 		webauthn.WithExtensions(webauthn.WithExtensionCredProps()),
 	)
 	if err != nil {
 		return verify.Challenge{}, fmt.Errorf("passkey: offer: %w", err)
 	}
+	options.Response.Hints = f.makers.hints()
 	return f.open(options, asked{Case: s.Case, Owner: s.ID, Session: *session})
 }
 
 // Enrol implements verify.Enroller. ErrDuplicate when the credential's id is
-// enrolled already, whoever has it.
+// enrolled already, whoever has it; ErrNotAllowed when the policy for new
+// passkeys (Config.Attestation, Config.DeviceBound) refuses a good answer.
 func (f *Factor) Enrol(ctx context.Context, s verify.Subject, offer verify.Challenge, answer []byte) (verify.Enrolment, error) {
 	session, err := f.session(s, offer, s.ID)
 	if err != nil {
@@ -66,6 +68,9 @@ func (f *Factor) Enrol(ctx context.Context, s verify.Subject, offer verify.Chall
 	// an empty list of allowed credentials such a key could never be found again.
 	if rk := made.Extensions.RK; rk != nil && !*rk {
 		return verify.Enrolment{}, refused(errors.New("not discoverable"))
+	}
+	if err := f.makers.allow(ctx, made, parsed); err != nil {
+		return verify.Enrolment{}, err
 	}
 	switch _, err := f.vault.ByHandle(ctx, verify.Passkey, made.ID); {
 	case err == nil:

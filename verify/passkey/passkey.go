@@ -48,6 +48,7 @@ type Handles interface {
 // Factor implements verify.Factor, verify.Enroller and verify.Discoverer.
 type Factor struct {
 	web     *webauthn.WebAuthn
+	makers  *makers
 	origin  string
 	timeout time.Duration
 	max     int

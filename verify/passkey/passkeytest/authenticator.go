@@ -77,6 +77,10 @@ type Ceremony struct {
 	Discoverable bool
 	// Extensions are further client extension results.
 	Extensions map[string]any
+	// AAGUID is the model, and Attest makes the statement about the new credential;
+	// nil: none, and zeros. The browser drops both unless it was asked for "direct".
+	AAGUID [16]byte
+	Attest Statement
 	// Forge spoils the signature.
 	Forge bool
 	// Padding makes the client data that much longer.
@@ -102,10 +106,11 @@ type descriptor struct {
 func (a *Authenticator) Create(options []byte, knobs ...Knob) ([]byte, error) {
 	var o struct {
 		PublicKey struct {
-			RP        struct{ ID string }
-			User      struct{ ID string }
-			Challenge string
-			Exclude   []descriptor `json:"excludeCredentials"`
+			RP          struct{ ID string }
+			User        struct{ ID string }
+			Challenge   string
+			Attestation string
+			Exclude     []descriptor `json:"excludeCredentials"`
 		}
 	}
 	if err := json.Unmarshal(options, &o); err != nil {
@@ -149,12 +154,28 @@ func (a *Authenticator) Create(options []byte, knobs ...Knob) ([]byte, error) {
 		return nil, err
 	}
 	data := c.authData(c.Flags | attested)
-	data = append(data, make([]byte, 16)...) // AAGUID: zero, as with attestation "none"
+	if o.PublicKey.Attestation != "direct" || c.Attest == nil {
+		// What browsers do for attestation "none" (WebAuthn L3 section 5.1.3).
+		c.AAGUID, c.Attest = [16]byte{}, nil
+	}
+	data = append(data, c.AAGUID[:]...)
 	data = append(data, byte(len(made.ID)>>8), byte(len(made.ID)))
 	data = append(data, made.ID...)
 	data = append(data, cose...)
-	object := cborHead(nil, 5, 3)
-	object = append(cborText(cborText(object, "fmt"), "none"), cborHead(cborText(nil, "attStmt"), 5, 0)...)
+	format, statement := "none", cborHead(nil, 5, 0)
+	if c.Attest != nil {
+		format = "packed"
+		hash := sha256.Sum256(client)
+		digest := sha256.Sum256(append(slices.Clone(data), hash[:]...))
+		if c.Forge {
+			digest[0] ^= 1
+		}
+		if statement, err = c.Attest(key, digest[:]); err != nil {
+			return nil, err
+		}
+	}
+	object := cborText(cborText(cborHead(nil, 5, 3), "fmt"), format)
+	object = append(cborText(object, "attStmt"), statement...)
 	object = cborBytes(cborText(object, "authData"), data)
 	extensions := map[string]any{"credProps": map[string]any{"rk": c.Discoverable}}
 	for name, value := range c.Extensions {
