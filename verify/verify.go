@@ -179,4 +179,7 @@ var (
 	ErrNoCredential = errors.New("verify: nothing enrolled")
 	ErrDuplicate    = errors.New("verify: enrolled already")
 	ErrTooMany      = errors.New("verify: too many of this kind")
+	// ErrNotAllowed is a good set-up of something the policy does not take:
+	// trying again with the same thing will not help.
+	ErrNotAllowed = errors.New("verify: not of a kind that is allowed here")
 )

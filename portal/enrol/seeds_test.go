@@ -40,7 +40,7 @@ func TestSeedsAreReadStrictly(t *testing.T) {
 		"a login of two lines":           {head + "\"al\nice\"," + good + ",\n", 2},
 		"a login without end":            {head + strings.Repeat("a", 257) + "," + good + ",\n", 2},
 		"a name that drives a terminal":  {head + "alice," + good + ",\x1b[2J\n", 2},
-		"a name without end":             {head + "alice," + good + "," + strings.Repeat("n", 61) + "\n", 2},
+		"a name without end":             {head + "alice," + good + "," + strings.Repeat("n", 65) + "\n", 2},
 		"no secret":                      {head + "alice,,\n", 2},
 		"spaces in the secret":           {head + "alice," + good[:4] + " " + good[4:] + ",\n", 2},
 		"a line end in the secret":       {head + "alice,\"" + good[:4] + "\n" + good[4:] + "\",\n", 2},

@@ -43,7 +43,7 @@ type Service struct {
 const (
 	offerLife  = 10 * time.Minute
 	offerTries = 5
-	maxName    = 60 // code points
+	maxName    = 64 // code points; the form and its message say so too
 )
 
 // New checks that nothing is missing.
@@ -151,6 +151,8 @@ func (s *Service) Enrol(ctx context.Context, w Who, kind verify.Kind, answer []b
 	}
 	got, err := f.Enrol(ctx, s.subject(w, u), o.Challenge, answer)
 	switch {
+	case errors.Is(err, verify.ErrNotAllowed):
+		return o, verify.ErrNotAllowed
 	case errors.Is(err, verify.ErrWrong), errors.Is(err, verify.ErrReplayed):
 		return o, ErrBadReply
 	case errors.Is(err, verify.ErrExpired):

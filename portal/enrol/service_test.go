@@ -5,7 +5,9 @@ import (
 	"context"
 	"crypto/rand"
 	"errors"
+	"fmt"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -61,6 +63,9 @@ func (a *app) Offer(context.Context, verify.Subject) (verify.Challenge, error) {
 }
 
 func (a *app) Enrol(_ context.Context, _ verify.Subject, _ verify.Challenge, answer []byte) (verify.Enrolment, error) {
+	if bytes.Equal(answer, []byte("another make")) {
+		return verify.Enrolment{}, fmt.Errorf("%w: %w", verify.ErrNotAllowed, verify.ErrWrong)
+	}
 	if !bytes.Equal(answer, []byte("right")) {
 		return verify.Enrolment{}, verify.ErrWrong
 	}
@@ -252,5 +257,31 @@ func TestTakingAFactorAwayEndsTheOtherSessions(t *testing.T) {
 	}
 	if err := r.Remove(ctx, r.who(bob, "bb"), "phone"); !errors.Is(err, enrol.ErrNoMethod) {
 		t.Errorf("somebody else's: %v", err)
+	}
+}
+
+// Somebody whose device is refused by policy is told so: "try again" would send
+// them round in circles. Nothing is stored.
+func TestARefusedModelIsNotCalledAWrongAnswer(t *testing.T) {
+	r := newRig(t)
+	w := r.who(alice, "s1")
+	if _, err := r.Offer(ctx, w, verify.TOTP); err != nil {
+		t.Fatal(err)
+	}
+	_, err := r.Enrol(ctx, w, verify.TOTP, []byte("another make"), "")
+	if !errors.Is(err, verify.ErrNotAllowed) || errors.Is(err, enrol.ErrBadReply) || len(r.shelf.changes) != 0 {
+		t.Errorf("got %v, %d changes", err, len(r.shelf.changes))
+	}
+}
+
+// The form lets 64 characters through and its message says 64.
+func TestNamesAreAsLongAsTheFormSays(t *testing.T) {
+	r := newRig(t)
+	r.shelf.methods[alice] = []verify.Credential{{ID: "c1", Kind: verify.Passkey}}
+	w := r.who(alice, "s1")
+	for length, want := range map[int]error{64: nil, 65: enrol.ErrBadName} {
+		if err := r.Rename(ctx, w, "c1", strings.Repeat("ü", length)); !errors.Is(err, want) {
+			t.Errorf("%d characters: %v, want %v", length, err, want)
+		}
 	}
 }

@@ -54,6 +54,10 @@ func judge(err error) trouble {
 		return on(invalid.Field, view.Fault{Code: invalid.Code})
 	case errors.Is(err, errMismatch):
 		return on("confirm", view.Fault{Code: "mismatch"})
+	case errors.Is(err, verify.ErrNotAllowed):
+		return on("answer", view.Fault{Code: "device_not_allowed"})
+	case errors.Is(err, errBadPasskey):
+		return on("answer", view.Fault{Code: "wrong_passkey"})
 	case errors.Is(err, enrol.ErrBadReply):
 		return on("answer", view.Fault{Code: "wrong_code"})
 	case errors.Is(err, enrol.ErrBadName):

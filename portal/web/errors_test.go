@@ -48,6 +48,8 @@ func TestEveryErrorIsASentence(t *testing.T) {
 		{flow.ErrNotOffered, 409, "conflict", false},
 		{errMismatch, 422, "mismatch", false},
 		{enrol.ErrBadReply, 422, "wrong_code", false},
+		{errBadPasskey, 422, "wrong_passkey", false},
+		{verify.ErrNotAllowed, 422, "device_not_allowed", false},
 		{enrol.ErrBadName, 422, "bad_name", false},
 		{enrol.ErrNoOffer, 409, "no_offer", false},
 		{enrol.ErrUnknown, 404, "not_found", false},

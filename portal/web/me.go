@@ -157,7 +157,9 @@ func (s *Site) enrol(v *visit, f form, p access.Principal) error {
 			return err
 		}
 		return v.to("/me/factors")
-	case errors.Is(err, enrol.ErrBadReply) && kind != verify.Passkey:
+	case errors.Is(err, enrol.ErrBadReply) && kind == verify.Passkey:
+		err = errBadPasskey // its challenge is spent: back to the list, to begin anew
+	case errors.Is(err, enrol.ErrBadReply):
 		t := judge(err)
 		page, perr := s.offerPage(v, p, kind, o.Challenge, f["name"], t.faults...)
 		if perr != nil {

@@ -29,6 +29,8 @@ var (
 var (
 	errPurpose  = &errForm{"no such purpose here"}
 	errMismatch = errors.New("web: the two passwords differ")
+	// errBadPasskey is a new passkey whose statement did not verify.
+	errBadPasskey = errors.New("web: that passkey could not be set up")
 )
 
 // start opens a case and gives the browser a new identity to hold it.

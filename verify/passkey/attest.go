@@ -42,7 +42,7 @@ const (
 
 // ErrNotAllowed is a good passkey that the policy does not take: of another
 // kind, maker or model. Another device would do; trying again would not.
-var ErrNotAllowed = fmt.Errorf("passkey: not a kind that is allowed here: %w", verify.ErrWrong)
+var ErrNotAllowed = fmt.Errorf("passkey: %w: %w", verify.ErrNotAllowed, verify.ErrWrong)
 
 // makers is the policy for new passkeys.
 type makers struct {
