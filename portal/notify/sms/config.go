@@ -1,18 +1,17 @@
 package sms
 
 import (
-	"crypto/x509"
 	"errors"
 	"fmt"
 	"net"
 	"net/netip"
 	"net/url"
-	"os"
 	"regexp"
 	"strings"
 	"time"
 
 	"postern/directory"
+	"postern/portal/notify"
 )
 
 // Provider of SMS.
@@ -139,7 +138,7 @@ func (c Config) Validate() []error {
 	if _, err := NewNumbers(c.Region, c.Countries); err != nil {
 		faults = append(faults, err)
 	}
-	if _, err := c.authorities(); err != nil {
+	if _, err := notify.Authorities(c.CAFile); err != nil {
 		add("ca_file: %w", err)
 	}
 	if c.Timeout < time.Second || c.Timeout > 25*time.Second {
@@ -332,21 +331,5 @@ func parseEndpoint(s string) (endpoint, error) {
 }
 
 var hostPattern = regexp.MustCompile(`^[A-Za-z0-9]([A-Za-z0-9._-]{0,252}[A-Za-z0-9])?$`)
-
-// authorities is nil for the system's own.
-func (c Config) authorities() (*x509.CertPool, error) {
-	if c.CAFile == "" {
-		return nil, nil
-	}
-	pem, err := os.ReadFile(c.CAFile)
-	if err != nil {
-		return nil, err
-	}
-	pool := x509.NewCertPool()
-	if !pool.AppendCertsFromPEM(pem) {
-		return nil, fmt.Errorf("%s holds no certificate in PEM form", c.CAFile)
-	}
-	return pool, nil
-}
 
 func control(r rune) bool { return r < ' ' || r == 0x7f || r >= 0x80 && r < 0xa0 }

@@ -12,6 +12,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"postern/portal/notify"
 )
 
 // maxAnswer is how much of an answer is read, in bytes.
@@ -110,7 +112,7 @@ type asker struct {
 }
 
 func newAsker(c Config, e endpoint, resolver *net.Resolver) (*asker, error) {
-	pool, err := c.authorities()
+	pool, err := notify.Authorities(c.CAFile)
 	if err != nil {
 		return nil, err
 	}

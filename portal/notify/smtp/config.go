@@ -1,18 +1,17 @@
 package smtp
 
 import (
-	"crypto/x509"
 	"errors"
 	"fmt"
 	"net"
 	"net/mail"
 	"net/netip"
-	"os"
 	"regexp"
 	"strings"
 	"time"
 
 	"postern/directory"
+	"postern/portal/notify"
 )
 
 // TLS says how the connection is protected.
@@ -75,7 +74,7 @@ func (c Config) Validate() []error {
 	default:
 		add("tls: %q is not one of starttls, implicit, none", c.TLS)
 	}
-	if _, err := c.authorities(); err != nil {
+	if _, err := notify.Authorities(c.CAFile); err != nil {
 		add("ca_file: %w", err)
 	}
 	if (c.Username == "") != (c.Password == "" && c.Secret.Empty()) {
@@ -106,22 +105,6 @@ func (c Config) port() int {
 		return 25
 	}
 	return 587
-}
-
-// authorities is nil for the system's own.
-func (c Config) authorities() (*x509.CertPool, error) {
-	if c.CAFile == "" {
-		return nil, nil
-	}
-	pem, err := os.ReadFile(c.CAFile)
-	if err != nil {
-		return nil, err
-	}
-	pool := x509.NewCertPool()
-	if !pool.AppendCertsFromPEM(pem) {
-		return nil, fmt.Errorf("%s holds no certificate in PEM form", c.CAFile)
-	}
-	return pool, nil
 }
 
 func loopback(host string) bool {

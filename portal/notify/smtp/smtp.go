@@ -39,7 +39,7 @@ func New(c Config, now func() time.Time) (*Transport, error) {
 	if c.Username != "" && c.Secret.Empty() {
 		return nil, errors.New("smtp: the password was not resolved")
 	}
-	pool, err := c.authorities()
+	pool, err := notify.Authorities(c.CAFile)
 	if err != nil {
 		return nil, err
 	}
