@@ -101,6 +101,9 @@ type Delivery struct {
 type Evidence struct {
 	Credential string    // id of the credential used; empty where there is none
 	Since      time.Time // when that credential was enrolled; zero where there is none
+	// DeviceBound: the key cannot be copied off its device (the backup eligible
+	// flag is not set, WebAuthn L3 section 6.1.3).
+	DeviceBound bool `json:",omitempty"`
 }
 
 // Factor is one way to prove who one is. Both methods are safe for concurrent use.
@@ -133,6 +136,37 @@ type Enroller interface {
 	Enrol(ctx context.Context, s Subject, offer Challenge, answer []byte) (Enrolment, error)
 }
 
+// Signer is a factor whose owner can sign a statement, and not only prove that
+// they are there: a passkey, with the statement's digest as the challenge.
+type Signer interface {
+	// AskSignature makes what the page needs to have digest, a SHA-256, signed by
+	// one of s's own credentials that keeps rule (Challenge.Public). Nothing has to be remembered:
+	// the same digest is the same question. ErrNoCredential when s has none that may sign.
+	AskSignature(ctx context.Context, s Subject, digest []byte, rule SignRule) (Challenge, error)
+	// CheckSignature takes an answer to it, once; ErrWrong when it is not one by s
+	// over digest. That one digest is signed once only is the caller's to see to.
+	CheckSignature(ctx context.Context, s Subject, digest []byte, rule SignRule, answer []byte) (Signature, error)
+}
+
+// SignRule says whose signature counts.
+type SignRule struct {
+	DeviceBound bool      // by keys that cannot be copied off their device alone
+	Before      time.Time // by credentials enrolled before this alone; zero: any
+}
+
+// Signature is a statement's signature, whole, so that it can be checked later
+// without the portal (WebAuthn L3 section 7.2).
+type Signature struct {
+	Credential    string `json:"credential"`    // id in the vault
+	CredentialID  []byte `json:"credential_id"` // WebAuthn's
+	PublicKey     []byte `json:"public_key"`    // COSE_Key (RFC 9052 section 7)
+	RPID          string `json:"rp_id"`         // relying party
+	Origin        string `json:"origin"`        // page it was signed on
+	Authenticator []byte `json:"authenticator"` // authenticatorData
+	ClientData    []byte `json:"client_data"`   // clientDataJSON
+	Signature     []byte `json:"signature"`     // over the two before
+}
+
 // Enrolment is what a finished set-up leaves behind.
 type Enrolment struct {
 	Add []Credential
@@ -153,6 +187,9 @@ type Credential struct {
 	Counter int64  // last TOTP step, WebAuthn signature count
 	Created time.Time
 	Used    time.Time // zero: never
+	// Print tells the record which key this is: the SHA-256 of a public key as
+	// hex. Set by Enrol where there is one, for the audit log alone; not stored.
+	Print string `json:"-"`
 }
 
 // Vault is what factors need of the store.
