@@ -157,7 +157,7 @@ func (c *Config) resolve(r *reader, sec *secrets) {
 	for _, p := range []*string{&c.Keys, &c.Store.Path, &c.Overlay.Static, &c.Overlay.Templates, &c.Overlay.Locales,
 		&c.Portal.TLS.CertFile, &c.Portal.TLS.KeyFile, &c.Mail.CAFile, &c.SMS.CAFile, &c.Factors.YubiKey.Keys,
 		&c.Factors.Passkey.Metadata, &c.Factors.Passkey.MetadataRoot,
-		&c.Password.Breached} {
+		&c.Password.Breached, &c.Password.BreachedCAFile} {
 		*p = sec.place(*p)
 	}
 	secret := func(path, ref string) directory.Secret {

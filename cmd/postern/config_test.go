@@ -173,6 +173,9 @@ directories:
       bind_dn: cn=a,dc=b
       bind_password: file:world
       base_dn: dc=b
+password:
+  breached_url: http://mirror.example.org/range/
+  breached_ca_file: none.pem
 `), dir, noEnv)
 	told := faults.Error()
 	for _, want := range []string{
@@ -181,6 +184,7 @@ directories:
 		"line 15: limits.answer: ", "line 17: directories[0].name: ", "directories[0].ad.servers[0]: ", "line 21: directories[0].ad.bind_password: must be a reference",
 		"directories[0].ad.base_dn", "line 23: directories[0].ad.skip_verify: unknown key", "line 24: directories[1]: ad, openldap: ", "directories[2].name: ",
 		"line 29: directories[2].openldap.bind_password: ",
+		"line 32: password.breached_url: ", "line 33: password.breached_ca_file: open " + filepath.Join(dir, "none.pem"),
 	} {
 		if !strings.Contains(told, want) {
 			t.Errorf("not told: %s", want)

@@ -164,6 +164,9 @@ func (d *examination) examine(ctx context.Context, c *cli, path string) {
 		d.yubikey(ctx, cfg)
 		d.metadata(cfg)
 	}
+	if !broken("password") {
+		d.breached(ctx, cfg)
+	}
 	d.clock()
 }
 

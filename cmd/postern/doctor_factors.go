@@ -69,3 +69,16 @@ func (d *examination) yubikey(ctx context.Context, cfg Config) {
 		d.ok("yubikey", "one-time passwords can be checked")
 	}
 }
+
+// breached asks the service of leaked passwords about a word that everybody knows.
+// Of a list on this machine the configuration's own check has spoken.
+func (d *examination) breached(ctx context.Context, cfg Config) {
+	if cfg.Password.BreachedURL == "" {
+		return
+	}
+	if err := cfg.Password.ProbeBreached(ctx); err != nil {
+		d.bad(directory.Failure, "leaked passwords", err.Error(), "no new password is accepted", "check password.breached_url, the way there, and who signs its certificate (breached_ca_file)")
+		return
+	}
+	d.ok("leaked passwords", "%s answers, and knows a word that everybody knows", cfg.Password.BreachedURL)
+}

@@ -5,6 +5,8 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"net/http"
+	"net/http/httptest"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -196,5 +198,35 @@ func TestDoctorNoticesTheKeysOfAnotherDatabase(t *testing.T) {
 	}
 	if findings, _, code := h.diagnose(); code == 0 || !slices.ContainsFunc(findings["keys"], func(f directory.Finding) bool { return f.Severity == directory.Failure }) {
 		t.Errorf("other keys: %+v", findings["keys"])
+	}
+}
+
+func TestDoctorAsksTheServiceOfLeakedPasswordsForAPublicWord(t *testing.T) {
+	answer := "1E4C9B93F3F0682250B6CF8331B7EE68FD8:9" // "password"
+	var told []string
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		told = append(told, r.URL.Path)
+		io.WriteString(w, answer)
+	}))
+	defer server.Close()
+	h := newHouse(t, "store:", "password: {breached_url: "+server.URL+"/range/}\nstore:")
+	one := func() directory.Finding {
+		found, told, _ := h.diagnose()
+		if len(found["leaked passwords"]) != 1 {
+			t.Fatal(told)
+		}
+		return found["leaked passwords"][0]
+	}
+	if f := one(); f.Severity != directory.OK || !strings.Contains(f.What, server.URL) {
+		t.Errorf("%+v", f)
+	}
+	answer = "<html>"
+	if f := one(); f.Severity != directory.Failure || !strings.Contains(f.Why, "no new password") {
+		t.Errorf("%+v", f)
+	}
+	for _, path := range told {
+		if path != "/range/5BAA6" {
+			t.Errorf("asked for %s", path)
+		}
 	}
 }

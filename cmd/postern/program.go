@@ -182,7 +182,7 @@ func (p *program) build(extras extras) error {
 	}
 	rules := p.cfg.Password
 	rules.Words = append(slices.Clone(rules.Words), p.cfg.Brand.words()...)
-	rules.Log = p.log
+	rules.Log, rules.Now = p.log, p.now
 	judge, err := password.New(rules)
 	if err != nil {
 		return err

@@ -310,16 +310,24 @@ func TestTheChecklistNamesTheList(t *testing.T) {
 	}
 }
 
-func TestTheListHasItsSentences(t *testing.T) {
+// No password is refused without a reason in the reader's language. not_text and
+// own have other names in the sentences; see portal/web.
+func TestEveryReasonHasItsSentences(t *testing.T) {
 	bundle, err := i18n.Load(i18n.Options{}, locales.Files)
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, key := range []string{"error.breached", "error.breach_unavailable", "rule.breached"} {
+	for _, key := range []string{"error.bad_characters", "error.complexity", "error.contains_login", "error.contains_name", "error.contains_mail", "error.contains_org",
+		"error.common", "error.repeats", "error.weak", "error.breached", "error.breach_unavailable", "rule.breached"} {
 		for _, l := range bundle.Languages() {
 			if s, ok := bundle.Plain(l.Tag, key); !ok || s == "" {
 				t.Errorf("%s: there is no sentence %s", l.Tag, key)
 			}
+		}
+	}
+	for _, key := range []string{"error.too_short", "error.too_long"} {
+		if !bundle.Has(key) {
+			t.Errorf("there is no sentence %s", key)
 		}
 	}
 }

@@ -34,7 +34,7 @@ func (j *Judge) Checklist(rules directory.Rules, who directory.User) []Item {
 		items = append(items, Item{"own", map[string]any{"words": own}, Live})
 	}
 	items = append(items, Item{"common", nil, Later})
-	if j.leaks != nil {
+	if j.leaks != nil || j.service != nil {
 		items = append(items, Item{"breached", nil, Later})
 	}
 	if j.cfg.MinScore > 0 {

@@ -3,13 +3,12 @@
 // says what is wrong as a key and arguments, and it makes passphrases to offer.
 //
 // It never asks the directory, never changes what was typed, and never keeps or
-// logs it.
+// logs it. With Config.BreachedURL, 20 bits of its SHA-1 leave this machine.
 package password
 
 import (
 	"errors"
 	"fmt"
-	"log/slog"
 	"strings"
 	"unicode"
 	"unicode/utf16"
@@ -17,70 +16,6 @@ import (
 
 	"postern/directory"
 )
-
-const (
-	// longest is what the portal takes, in code points. Active Directory takes no more.
-	longest = 256
-	// alone is the least length where the password is the only proof, and
-	// withMFA where it is one of two (NIST SP 800-63B-4 section 3.1.1.2).
-	alone, withMFA = 15, 8
-)
-
-// Config is the portal's own rules. The directory's hold besides, whichever is stricter.
-type Config struct {
-	// MinLength in code points.
-	MinLength int `yaml:"min_length"`
-	// Alone says that somewhere this password opens something by itself: then
-	// at least 15 characters.
-	Alone bool `yaml:"alone"`
-	// MinScore is how hard it must be to guess, 0 (no matter) to 4.
-	MinScore int `yaml:"min_score"`
-	// Words must not be in a password: names of the organisation, its products
-	// and places.
-	Words []string `yaml:"words"`
-	// Breached is a local list of leaked passwords' hashes: a folder of Pwned
-	// Passwords range files, or one file of lines HASH:COUNT in the order of the
-	// hashes, SHA-1 or NTLM. Empty: none. Nothing is asked over a network.
-	Breached string `yaml:"breached"`
-	// BreachedCount is how often a password must have leaked to be refused.
-	BreachedCount int `yaml:"breached_count"`
-
-	// Log is told when Breached cannot be read and when it can again, and never
-	// anything of a password. nil: slog.Default.
-	Log *slog.Logger `yaml:"-"`
-}
-
-// DefaultConfig: 8 characters and more than a million guesses; with a list of
-// leaked passwords, everything on it is refused.
-func DefaultConfig() Config { return Config{MinLength: withMFA, MinScore: 2, BreachedCount: 1} }
-
-// Validate returns every fault, each beginning with the name of its key. It
-// looks into Breached.
-func (c Config) Validate() []error {
-	var faults []error
-	if c.MinLength < withMFA || c.MinLength > 64 {
-		faults = append(faults, fmt.Errorf("min_length: %d is not between %d and 64", c.MinLength, withMFA))
-	}
-	if c.MinScore < 0 || c.MinScore > 4 {
-		faults = append(faults, fmt.Errorf("min_score: %d is not between 0 and 4", c.MinScore))
-	}
-	for i, w := range c.Words {
-		if utf8.RuneCountInString(strings.TrimSpace(w)) < 3 {
-			faults = append(faults, fmt.Errorf("words[%d]: %q is shorter than 3 characters", i, w))
-		}
-	}
-	if c.Breached == "" {
-		return faults
-	}
-	if c.BreachedCount < 1 {
-		// With 0 everything would be on the list: API answers are padded with it.
-		faults = append(faults, fmt.Errorf("breached_count: %d is not at least 1", c.BreachedCount))
-	}
-	if _, err := openBreaches(c.Breached, c.BreachedCount); err != nil {
-		faults = append(faults, fmt.Errorf("breached: %s: %w", c.Breached, err))
-	}
-	return faults
-}
 
 // Problem is one reason to refuse a password: a message key and what goes into
 // it. Keys and arguments:
@@ -103,11 +38,12 @@ type Problem struct {
 
 // Judge knows the list of known passwords. It is safe for concurrent use.
 type Judge struct {
-	cfg   Config
-	words map[string]int // rank, from 1
-	sieve *sieve         // over words
-	own   []string       // the organisation's words
-	leaks *breaches      // nil: no list of leaked passwords
+	cfg     Config
+	words   map[string]int // rank, from 1
+	sieve   *sieve         // over words
+	own     []string       // the organisation's words
+	leaks   *breaches      // nil: no list of leaked passwords on this machine
+	service *ranges        // nil: no service is asked for them
 }
 
 // New reads the list, which takes some milliseconds, and looks into Breached.
@@ -128,12 +64,32 @@ func New(c Config) (*Judge, error) {
 			return nil, fmt.Errorf("breached: %s: %w", c.Breached, err)
 		}
 	}
+	if c.BreachedURL != "" {
+		var err error
+		if j.service, err = openRanges(c); err != nil {
+			return nil, err
+		}
+	}
 	return j, nil
 }
 
 // Judge returns everything wrong with candidate for who; nothing when it may go
-// to the directory, which may still refuse it.
+// to the directory, which may still refuse it. It may take two seconds with a
+// service of leaked passwords, which is asked only about what nothing else speaks
+// against: of a password that is refused anyway, not even five digits go out.
 func (j *Judge) Judge(candidate directory.Secret, rules directory.Rules, who directory.User) []Problem {
+	found := j.here(candidate, rules, who)
+	if len(found) > 0 {
+		return found
+	}
+	if key := j.asked(candidate.Reveal()); key != "" {
+		return []Problem{{Key: key}}
+	}
+	return nil
+}
+
+// here is Judge without asking anybody over a network.
+func (j *Judge) here(candidate directory.Secret, rules directory.Rules, who directory.User) []Problem {
 	pw := candidate.Reveal()
 	if n, most := candidate.Len(), j.most(rules); n > longest || rules.MaxLength > 0 && units(pw) > rules.MaxLength {
 		// Nothing else is worth the time for something that long (security case 119).
@@ -170,35 +126,6 @@ func (j *Judge) Judge(candidate directory.Secret, rules directory.Rules, who dir
 		}
 	}
 	return found
-}
-
-// breached returns the key of what the list of leaked passwords has against pw.
-func (j *Judge) breached(pw string) string {
-	if j.leaks == nil {
-		return ""
-	}
-	leaked, err := j.leaks.has(pw)
-	switch {
-	case err != nil:
-		// Said once: whoever tries passwords must not fill the log.
-		if !j.leaks.blind.Swap(true) {
-			j.log().Error("the list of leaked passwords cannot be read: no new password is accepted", "path", j.leaks.path, "error", err.Error())
-		}
-		return "breach_unavailable"
-	case j.leaks.blind.Swap(false):
-		j.log().Info("the list of leaked passwords can be read again", "path", j.leaks.path)
-	}
-	if leaked {
-		return "breached"
-	}
-	return ""
-}
-
-func (j *Judge) log() *slog.Logger {
-	if j.cfg.Log != nil {
-		return j.cfg.Log
-	}
-	return slog.Default()
 }
 
 // least and most are the limits in force, in code points.
@@ -246,58 +173,4 @@ func classes(pw string) int {
 		}
 	}
 	return upper + lower + digit + sign + other
-}
-
-// ownWords are what must not be in this person's password.
-func (j *Judge) ownWords(rules directory.Rules, who directory.User) []string {
-	// The directory refuses parts of three characters ([MS-SAMR] section
-	// 3.1.1.7.2); without its rule a part needs four, or Ann could not use "channel".
-	least := 4
-	if rules.Complexity {
-		least = 3
-	}
-	var words []string
-	add := func(w string) {
-		if w = strings.TrimSpace(w); utf8.RuneCountInString(w) >= least && !containsFold(words, w) {
-			words = append(words, w)
-		}
-	}
-	add(who.Login)
-	name, _, _ := strings.Cut(who.UPN, "@")
-	add(name)
-	for _, m := range who.Mail {
-		name, _, _ := strings.Cut(m, "@")
-		add(name)
-	}
-	for _, n := range []string{who.Name, who.GivenName, who.Surname} {
-		// The separators are those of [MS-SAMR] section 3.1.1.7.2.
-		for _, part := range strings.FieldsFunc(n, func(r rune) bool { return unicode.IsSpace(r) || strings.ContainsRune(",.-_#", r) }) {
-			add(part)
-		}
-	}
-	least = 3
-	for _, w := range j.own {
-		add(w)
-	}
-	return words
-}
-
-func containsFold(list []string, w string) bool {
-	for _, have := range list {
-		if strings.EqualFold(have, w) {
-			return true
-		}
-	}
-	return false
-}
-
-// containsAny returns the first of the words in pw, whatever their case.
-func containsAny(pw string, words []string) string {
-	low := strings.ToLower(pw)
-	for _, w := range words {
-		if strings.Contains(low, strings.ToLower(w)) {
-			return w
-		}
-	}
-	return ""
 }

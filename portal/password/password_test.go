@@ -78,6 +78,15 @@ func TestJudge(t *testing.T) {
 		{"three letters of the name, elsewhere", "teal-mosaicADA-81", directory.Rules{}, ""},
 		{"the mail name", "enchantress-Quo-81", ad, "own"},
 		{"the organisation", "teal-ACME-quorum-81", ad, "own"},
+		{"the login backwards", "teal-ecalevola-81", directory.Rules{}, "own"},
+		{"the login in leet", "teal-@l0v3l4c3-81", directory.Rules{}, "own"},
+		{"1 for l", "teal-a1ove1ace-81", directory.Rules{}, "own"},
+		{"1 for i", "teal-Mar1a-quorum-81", directory.Rules{}, "own"},
+		{"backwards and in leet", "teal-3c4l3v0L-quorum-81", directory.Rules{}, "own"},
+		{"the mail name backwards", "sserTNahcne-Quo-81", directory.Rules{}, "own"},
+		{"the organisation in leet", "teal-4cm3-quorum-81", ad, "own"},
+		{"the organisation backwards", "teal-Emca-quorum-81", ad, "own"},
+		{"three letters in leet are anybody's", "teal-mosaic-4d4-81", directory.Rules{}, ""},
 		{"one character", "qqqqqqqqqqqqqqqq", directory.Rules{}, "repeats"},
 		{"one unit", "xy7xy7xy7xy7", directory.Rules{}, "repeats"},
 		{"keys in a row", "qwertyuiopasdf", directory.Rules{}, "weak"},
@@ -113,6 +122,68 @@ func TestAPasswordThatStandsAloneIsLonger(t *testing.T) {
 	}
 	if got := j.Judge(directory.NewSecret(fifteen), directory.Rules{MinLength: 20}, ada); keys(got) != "too_short" {
 		t.Errorf("the portal undercut the directory: %v", got)
+	}
+}
+
+// A letter is never taken for another: what is refused must look like the name.
+func TestNearNamesDoNotForbidOtherWords(t *testing.T) {
+	j := newJudge(t, func(c *Config) { c.Words = []string{"SAP"} })
+	for _, c := range []struct {
+		pw, given, login, want string
+	}{
+		{"falling-Mosaic-quorum", "Ali", "ali", ""},
+		{"travel-Mosaic-quorum", "Eva", "eva", ""},
+		{"passport-Mosaic-quorum", "Ada", "ada", ""}, // SAP backwards
+		{"illicit-Mosaic-quorum", "Lili", "u100", ""},
+		{"quorum-m4x1ne-teal", "Maxine", "u100", "own"},
+		{"quorum-mos-teal-OO1u", "Maxine", "u100", ""},
+		{"quorum-mos-teal-001u", "Maxine", "u100", "own"}, // a login with digits, backwards
+		{"quorum-u100-teal-mos", "Maxine", "u100", "own"},
+		{"quorum-Çelik-teal-mos", "Çelik", "u100", "own"},
+		{"quorum-kileÇ-teal-mos", "Çelik", "u100", "own"},
+	} {
+		who := directory.User{Login: c.login, GivenName: c.given}
+		if got := keys(j.Judge(directory.NewSecret(c.pw), directory.Rules{Complexity: false}, who)); got != c.want {
+			t.Errorf("%s for %s: %q, want %q", c.pw, c.given, got, c.want)
+		}
+	}
+}
+
+// security case 54: eight where the password is one of two proofs, fifteen where
+// it stands alone, and what the directory wants where that is more; in code points.
+func TestTheLengthIsTheStrictestOfAllRules(t *testing.T) {
+	mixed := []rune("vK9#tz2qLw7@pbxÄ字🦀hQ4&mZ8")
+	for _, c := range []struct {
+		alone          bool
+		own, directory int
+		want           int
+	}{
+		{false, 8, 0, 8}, {true, 8, 0, 15}, {false, 8, 14, 14}, {true, 8, 14, 15}, {true, 8, 20, 20}, {false, 12, 7, 12}, {true, 18, 7, 18},
+	} {
+		j := newJudge(t, func(cfg *Config) { cfg.Alone, cfg.MinLength = c.alone, c.own })
+		rules := directory.Rules{MinLength: c.directory}
+		for n := 1; n <= len(mixed); n++ {
+			found := j.Judge(directory.NewSecret(string(mixed[:n])), rules, ada)
+			short := len(found) > 0 && found[0].Key == "too_short"
+			if short != (n < c.want) {
+				t.Errorf("%+v: %d code points: %v", c, n, found)
+			}
+			if short && found[0].Args["limit"] != c.want {
+				t.Errorf("%+v: says %v", c, found[0].Args)
+			}
+		}
+	}
+}
+
+// No composition rule but the directory's (NIST SP 800-63B-4 section 3.1.1.2).
+func TestNoKindsOfCharactersAreAskedForUnlessTheDirectoryDoes(t *testing.T) {
+	j := newJudge(t, func(c *Config) { c.Alone = true })
+	for _, pw := range []string{"quorumtealmosaicvat", "QUORUMTEALMOSAICVAT", "8162549307728164059", "字書物語山川空海風林火山雷電", "   . , - ! ? ; : / ( ) = +", "ไก่จิกเด็กตายบนปาก"} {
+		for _, p := range j.Judge(directory.NewSecret(pw), directory.Rules{}, ada) {
+			if p.Key == "complexity" {
+				t.Errorf("%q: %+v", pw, p)
+			}
+		}
 	}
 }
 
@@ -197,6 +268,13 @@ func TestPassphrasesKeepTheRulesAndDiffer(t *testing.T) {
 	}
 	if bits := phraseWords*math.Log2(7776) + math.Log2(100); bits < 50 {
 		t.Errorf("%.0f bits", bits)
+	}
+	// A longer one where the directory wants it, within what it takes.
+	for _, least := range []int{30, 40, 64} {
+		rules := directory.Rules{MinLength: least, MaxLength: least + 20, Complexity: true}
+		if pw, err := j.Passphrase(rand.Reader, rules, ada); err != nil || len(j.Judge(pw, rules, ada)) > 0 {
+			t.Errorf("at least %d characters: %v", least, err)
+		}
 	}
 	if _, err := j.Passphrase(rand.Reader, directory.Rules{MaxLength: 15}, ada); !errors.Is(err, ErrNoPhrase) {
 		t.Errorf("with no room: %v", err)
