@@ -2,9 +2,6 @@ package main
 
 import (
 	"context"
-	"crypto/hmac"
-	"crypto/rand"
-	"crypto/sha256"
 	"errors"
 	"fmt"
 	"slices"
@@ -17,57 +14,50 @@ import (
 	"postern/portal/enrol"
 	"postern/portal/policy"
 	"postern/portal/store"
-	"postern/verify"
-	"postern/verify/totp"
 )
 
-const (
-	// maxSeedFile bounds the file of seeds: enough for enrol.MaxSeeds lines.
-	maxSeedFile = 8 << 20
-	// keySeeds is the name of a subkey and as such for ever; see program.go.
-	keySeeds = "imported seeds"
-)
+// maxImport bounds a file to import: enough for enrol.MaxLines lines.
+const maxImport = 8 << 20
 
 func (c *cli) imports() *cobra.Command {
 	return group(&cobra.Command{
 		Use:   "import",
 		Short: "Take over what people have enrolled elsewhere",
-	}, c.importTOTP())
+	}, c.importTOTP(), c.importYubiKey())
 }
 
-func (c *cli) importTOTP() *cobra.Command {
+// intake is one sort of things to import, and how the factor takes it.
+type intake struct {
+	sort enrol.Sort
+	// fill gives the importer what only the factor knows: Max, Bind and Handle. An
+	// error says why nobody could use what is imported.
+	fill func(cfg Config, db *store.DB, m *enrol.Importer) error
+}
+
+// importer makes the command of one intake; use, short and long are cmd's already.
+func (c *cli) importer(cmd *cobra.Command, in intake) *cobra.Command {
 	var path, file string
 	var dry bool
-	cmd := &cobra.Command{
-		Use:   "totp",
-		Short: "Import the secrets of authenticator apps from a CSV file",
-		Long: "Reads CSV with the header login,secret,name: whose app it is, its secret in base32\n" +
-			"(160 bits or more; the apps must use SHA-1, 6 digits and 30 seconds), and a name for it,\n" +
-			"which may be empty. Every line is checked first, and nothing is imported while any of\n" +
-			"them is wrong. --dry-run stops after the check.\n\n" +
-			"Everybody is imported by themselves, with an entry in the record and a mail to the\n" +
-			"person. An import that was cut short can be run again: what is there already is passed\n" +
-			"over. Delete the file afterwards; whoever has it can make everybody's codes.",
-		Args: cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			cfg, err := c.load(path)
-			if err != nil {
-				return err
-			}
-			data, err := readPrivate(file, maxSeedFile)
-			if err != nil {
-				return fmt.Errorf("--file: %w", err)
-			}
-			seeds, err := enrol.ReadSeeds(data)
-			if err == nil {
-				err = c.importSeeds(cmd.Context(), cfg, seeds, dry)
-			}
-			var wrong enrol.LineFaults
-			if errors.As(err, &wrong) {
-				return fmt.Errorf("%s: nothing was imported:\n%s", file, printable(wrong.Error()))
-			}
+	cmd.Args = cobra.NoArgs
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		cfg, err := c.load(path)
+		if err != nil {
 			return err
-		},
+		}
+		// Whoever could write in it could give a thing of theirs to anybody.
+		data, err := readPrivate(file, maxImport)
+		if err != nil {
+			return fmt.Errorf("--file: %w", err)
+		}
+		lines, err := in.sort.Read(data)
+		if err == nil {
+			err = c.importLines(cmd.Context(), cfg, in, lines, dry)
+		}
+		var wrong enrol.LineFaults
+		if errors.As(err, &wrong) {
+			return fmt.Errorf("%s: nothing was imported:\n%s", file, printable(wrong.Error()))
+		}
+		return err
 	}
 	configFlag(cmd, &path)
 	cmd.Flags().StringVar(&file, "file", "", "CSV `file`, which others on this machine must not be able to read")
@@ -78,7 +68,7 @@ func (c *cli) importTOTP() *cobra.Command {
 	return cmd
 }
 
-func (c *cli) importSeeds(ctx context.Context, cfg Config, seeds []enrol.Seed, dry bool) error {
+func (c *cli) importLines(ctx context.Context, cfg Config, in intake, lines []enrol.Line, dry bool) error {
 	s := &survey{door: access.Web, purpose: policy.Reset}
 	done, err := s.open(ctx, cfg)
 	if err != nil {
@@ -89,14 +79,15 @@ func (c *cli) importSeeds(ctx context.Context, cfg Config, seeds []enrol.Seed, d
 	if !ok {
 		return fmt.Errorf("%T takes no enrolments", s.db)
 	}
-	m, err := cfg.importer(s.people, db)
+	m, err := cfg.importer(s.people, db, in)
 	if err != nil {
 		return err
 	}
-	plan, err := m.Plan(ctx, seeds)
+	plan, err := m.Plan(ctx, lines)
 	if err != nil {
 		return err
 	}
+	thing := in.sort.Thing
 	people, already, unmailed := map[directory.ID]bool{}, 0, map[directory.ID]bool{}
 	for _, p := range plan {
 		who := oneLine(p.User.Login)
@@ -111,57 +102,38 @@ func (c *cli) importSeeds(ctx context.Context, cfg Config, seeds []enrol.Seed, d
 			fmt.Fprintf(c.out, "line %d: %s has no mail address and is not told\n", p.Line, who)
 		}
 		if dry {
-			fmt.Fprintf(c.out, "line %d: would add an app to %s (%s)\n", p.Line, who, oneLine(string(p.User.ID)))
+			fmt.Fprintf(c.out, "line %d: would add %s to %s (%s)\n", p.Line, count(1, thing), who, oneLine(string(p.User.ID)))
 		}
 	}
 	if dry {
-		fmt.Fprintf(c.out, "%s for %s would be imported, %d passed over; nothing was changed\n", count(len(plan)-already, "app"), count(len(people), "account"), already)
+		fmt.Fprintf(c.out, "%s for %s would be imported, %d passed over; nothing was changed\n", count(len(plan)-already, thing), count(len(people), "account"), already)
 		return nil
 	}
-	apps, accounts := 0, 0
+	things, accounts := 0, 0
 	err = m.Import(ctx, plan, func(u directory.User, n int) {
 		if n > 0 {
-			apps, accounts = apps+n, accounts+1
-			fmt.Fprintf(c.out, "%s: %s added\n", oneLine(u.Login), count(n, "app"))
+			things, accounts = things+n, accounts+1
+			fmt.Fprintf(c.out, "%s: %s added\n", oneLine(u.Login), count(n, thing))
 		}
 	})
-	fmt.Fprintf(c.out, "%s for %s imported, %d passed over\n", count(apps, "app"), count(accounts, "account"), already)
+	fmt.Fprintf(c.out, "%s for %s imported, %d passed over\n", count(things, thing), count(accounts, "account"), already)
 	if err != nil {
 		return fmt.Errorf("the import was cut short, run it again to go on: %w", err)
 	}
 	return nil
 }
 
-func (c Config) importer(people directory.Directory, db *store.DB) (enrol.Importer, error) {
+func (c Config) importer(people directory.Directory, db *store.DB, in intake) (enrol.Importer, error) {
 	rules, err := policy.New(c.Policy)
 	if err != nil {
 		return enrol.Importer{}, err
 	}
-	if !slices.Contains(rules.Kinds(), verify.TOTP) {
-		return enrol.Importer{}, errors.New("policy: no plan allows totp, so that nobody could use what is imported")
-	}
-	keys, err := store.LoadKeys(c.Keys)
-	if err != nil {
+	m := enrol.Importer{Sort: in.sort, Directory: people, Policy: rules, Store: db, Vault: db, Now: time.Now, Readers: readers}
+	if err := in.fill(c, db, &m); err != nil {
 		return enrol.Importer{}, err
 	}
-	key := keys.Derive(keySeeds)
-	return enrol.Importer{
-		Directory: people, Policy: rules, Store: db, Vault: db, Max: c.Factors.TOTP.Max, Now: time.Now, Readers: readers,
-		Mark: func(seed []byte) []byte {
-			h := hmac.New(sha256.New, key)
-			h.Write(seed)
-			return h.Sum(nil)
-		},
-		Bind: bindApp,
-	}, nil
-}
-
-// bindApp asks the factor itself whether it can use the seed. The code of this
-// moment is spent: it may have been used, and seen, where the seed comes from.
-func bindApp(seed []byte, at time.Time) (verify.Credential, error) {
-	if _, err := totp.Code(seed, at); err != nil {
-		return verify.Credential{}, errors.New("the secret is shorter than 160 bits")
+	if !slices.Contains(rules.Kinds(), in.sort.Kind) {
+		return enrol.Importer{}, fmt.Errorf("policy: no plan allows %s, so that nobody could use what is imported", in.sort.Kind)
 	}
-	id, err := verify.NewID(rand.Reader)
-	return verify.Credential{ID: id, Secret: seed, Counter: totp.Step(at)}, err
+	return m, nil
 }

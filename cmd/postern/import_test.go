@@ -90,7 +90,7 @@ func TestImportedAppsWorkAndAreToldOf(t *testing.T) {
 	}
 
 	write("user1," + text + ",phone")
-	if out, code := run("--dry-run"); code != 0 || !strings.Contains(out, "would add an app to user1") || !strings.Contains(out, "nothing was changed") || len(apps("user1")) != 0 {
+	if out, code := run("--dry-run"); code != 0 || !strings.Contains(out, "would add 1 app to user1") || !strings.Contains(out, "nothing was changed") || len(apps("user1")) != 0 {
 		t.Errorf("exit code %d: %s", code, out)
 	}
 	if out, code := run(); code != 0 || !strings.Contains(out, "1 app for 1 account imported, 0 passed over") {

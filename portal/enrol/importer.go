@@ -1,6 +1,8 @@
 package enrol
 
 import (
+	"bytes"
+	"cmp"
 	"context"
 	"crypto/subtle"
 	"errors"
@@ -15,20 +17,22 @@ import (
 	"postern/verify"
 )
 
-// Importer binds authenticator apps that people have from another system. All
-// parts are required.
+// Importer binds things that people have already, without their doing. All parts
+// are required.
 type Importer struct {
+	Sort      Sort
 	Directory directory.Directory
 	Policy    Policy
 	Store     Store
 	Vault     verify.Vault
-	// Bind makes the credential of a seed, with its id; Owner, Name and Handle
-	// are the importer's. An error says, without the seed, why no app can use it.
-	Bind func(seed []byte, at time.Time) (verify.Credential, error)
-	// Mark is a keyed hash of a seed, the credential's handle: the store lets
-	// no seed in twice, also when two imports run at once.
-	Mark func(seed []byte) []byte
-	// Max is how many apps one person may have.
+	// Bind makes the credential of a mark, with its id; Owner, Kind, Handle and
+	// Created are the importer's, and so is Name where the line has one. An error
+	// says, without the mark, why nobody can use the thing.
+	Bind func(ctx context.Context, mark []byte, at time.Time) (verify.Credential, error)
+	// Handle makes the credential's handle of a mark, a keyed hash where that is
+	// secret: the store lets none in twice, also when two imports run at once.
+	Handle func(mark []byte) []byte
+	// Max is how many of the kind one person may have.
 	Max     int
 	Now     func() time.Time
 	Readers int // how many people are read at once
@@ -39,27 +43,27 @@ type Planned struct {
 	Line    int
 	User    directory.User
 	Name    string
-	Already bool // the person has this very seed: nothing is to be done
+	Already bool // the person has this very thing: nothing is to be done
 
-	seed secret
+	mark secret
 }
 
-// ErrHeld: another account has this seed. Two people with one seed could answer
-// for each other.
-var ErrHeld = errors.New("another account has this secret already")
+// ErrHeld: another account has this thing. Two people with one could answer for
+// each other.
+var ErrHeld = errors.New("another account has it already")
 
 // Plan checks every line against the directory and the store, and changes
 // nothing. Wrong lines are LineFaults, all of them at once; any other error means
 // that it could not be checked.
-func (m Importer) Plan(ctx context.Context, seeds []Seed) ([]Planned, error) {
-	if m.Directory == nil || m.Policy == nil || m.Store == nil || m.Vault == nil || m.Bind == nil || m.Mark == nil || m.Now == nil || m.Max < 1 || m.Readers < 1 {
+func (m Importer) Plan(ctx context.Context, lines []Line) ([]Planned, error) {
+	if m.Directory == nil || m.Policy == nil || m.Store == nil || m.Vault == nil || m.Bind == nil || m.Handle == nil || m.Now == nil || m.Max < 1 || m.Readers < 1 {
 		return nil, errors.New("enrol: a part is missing")
 	}
-	plan, wrong, have := make([]Planned, len(seeds)), make([]error, len(seeds)), make([]int, len(seeds))
-	err := each(ctx, m.Readers, len(seeds), func(ctx context.Context, i int) (err error) {
-		plan[i], have[i], wrong[i], err = m.check(ctx, seeds[i])
+	plan, wrong, have := make([]Planned, len(lines)), make([]error, len(lines)), make([]int, len(lines))
+	err := each(ctx, m.Readers, len(lines), func(ctx context.Context, i int) (err error) {
+		plan[i], have[i], wrong[i], err = m.check(ctx, lines[i])
 		if err != nil {
-			return fmt.Errorf("line %d: %w", seeds[i].Line, err)
+			return fmt.Errorf("line %d: %w", lines[i].Number, err)
 		}
 		return nil
 	})
@@ -72,11 +76,11 @@ func (m Importer) Plan(ctx context.Context, seeds []Seed) ([]Planned, error) {
 	for i, p := range plan {
 		if wrong[i] == nil && !p.Already {
 			if fresh[p.User.ID]++; have[i]+fresh[p.User.ID] > m.Max {
-				wrong[i] = fmt.Errorf("the account would have more than %d apps", m.Max)
+				wrong[i] = fmt.Errorf("the account would have more than %d %ss", m.Max, m.Sort.Thing)
 			}
 		}
 		if wrong[i] != nil {
-			faults = append(faults, LineFault{seeds[i].Line, wrong[i].Error()})
+			faults = append(faults, LineFault{lines[i].Number, wrong[i].Error()})
 		}
 	}
 	if len(faults) > 0 {
@@ -86,12 +90,12 @@ func (m Importer) Plan(ctx context.Context, seeds []Seed) ([]Planned, error) {
 }
 
 // check is what one line means: wrong is a fault of the line, err of those asked.
-func (m Importer) check(ctx context.Context, s Seed) (p Planned, have int, wrong, err error) {
-	p = Planned{Line: s.Line, Name: s.Name, seed: s.secret}
-	if _, err := m.Bind(s.secret(), m.Now()); err != nil {
+func (m Importer) check(ctx context.Context, l Line) (p Planned, have int, wrong, err error) {
+	p = Planned{Line: l.Number, Name: l.Name, mark: l.mark}
+	if _, err := m.Bind(ctx, l.mark(), m.Now()); err != nil {
 		return p, 0, err, nil
 	}
-	p.User, err = m.Directory.Find(ctx, s.Login)
+	p.User, err = m.Directory.Find(ctx, l.Login)
 	switch {
 	case errors.Is(err, directory.ErrNotFound):
 		return p, 0, errors.New("nobody, or more than one, has this login"), nil
@@ -101,39 +105,40 @@ func (m Importer) check(ctx context.Context, s Seed) (p Planned, have int, wrong
 	if why := m.Policy.Eligible(p.User); why != "" {
 		return p, 0, fmt.Errorf("the portal does not serve this account (%s)", why), nil
 	}
-	p.Already, have, err = m.holds(ctx, p.User.ID, s.secret())
+	p.Already, have, err = m.holds(ctx, p.User.ID, l.mark())
 	if errors.Is(err, ErrHeld) {
-		return p, 0, ErrHeld, nil
+		return p, 0, fmt.Errorf("another account has this %s already", m.Sort.Mark), nil
 	}
 	return p, have, nil, err
 }
 
-// holds says whether owner has the seed, and how many apps. ErrHeld: somebody
-// else got it by an import. A seed made here has no mark; nobody knows it but
-// its owner's app.
-func (m Importer) holds(ctx context.Context, owner directory.ID, seed []byte) (already bool, n int, err error) {
-	apps, err := m.Vault.Credentials(ctx, owner, verify.TOTP)
+// holds says whether owner has the thing, and how many of its kind. ErrHeld:
+// somebody else has it. A seed made here has no handle; nobody knows it but its
+// owner's app.
+func (m Importer) holds(ctx context.Context, owner directory.ID, mark []byte) (already bool, n int, err error) {
+	have, err := m.Vault.Credentials(ctx, owner, m.Sort.Kind)
 	if err != nil {
 		return false, 0, unavailable(err)
 	}
-	for _, a := range apps {
-		if subtle.ConstantTimeCompare(a.Secret, seed) == 1 {
-			return true, len(apps), nil
+	handle := m.Handle(mark)
+	for _, c := range have {
+		if bytes.Equal(c.Handle, handle) || subtle.ConstantTimeCompare(c.Secret, mark) == 1 {
+			return true, len(have), nil
 		}
 	}
-	switch other, err := m.Vault.ByHandle(ctx, verify.TOTP, m.Mark(seed)); {
+	switch other, err := m.Vault.ByHandle(ctx, m.Sort.Kind, handle); {
 	case errors.Is(err, verify.ErrNoCredential):
-		return false, len(apps), nil
+		return false, len(have), nil
 	case err != nil:
 		return false, 0, unavailable(err)
 	case other.Owner == owner: // another import came in between
-		return true, len(apps) + 1, nil
+		return true, len(have) + 1, nil
 	}
-	return false, len(apps), ErrHeld
+	return false, len(have), ErrHeld
 }
 
 // Import carries a plan out, one transaction for each person, in the order of
-// their first lines. It calls done after each with how many apps were added; zero
+// their first lines. It calls done after each with how many things were added; zero
 // when all were there already. It stops at the first error; whoever came before
 // stays imported, and the same plan made again passes them over.
 func (m Importer) Import(ctx context.Context, plan []Planned, done func(directory.User, int)) error {
@@ -172,20 +177,21 @@ func (m Importer) commit(ctx context.Context, lines []Planned) (int, error) {
 	}
 	c, at := Change{Owner: u.ID}, m.Now()
 	for _, p := range lines {
-		already, _, err := m.holds(ctx, u.ID, p.seed())
+		already, _, err := m.holds(ctx, u.ID, p.mark())
 		if err != nil {
 			return 0, err
 		}
 		if already {
 			continue
 		}
-		cred, err := m.Bind(p.seed(), at)
+		cred, err := m.Bind(ctx, p.mark(), at)
 		if err != nil {
 			return 0, err
 		}
-		cred.Owner, cred.Kind, cred.Name, cred.Handle, cred.Created = u.ID, verify.TOTP, p.Name, m.Mark(p.seed()), at
+		cred.Owner, cred.Kind, cred.Handle, cred.Created = u.ID, m.Sort.Kind, m.Handle(p.mark()), at
+		cred.Name = cmp.Or(p.Name, cred.Name)
 		c.Add = append(c.Add, cred)
-		m.record(&c, u, p.Name, at)
+		m.record(&c, u, cred.Name, at)
 	}
 	if len(c.Add) == 0 {
 		return 0, nil
@@ -197,10 +203,10 @@ func (m Importer) commit(ctx context.Context, lines []Planned) (int, error) {
 // bound to an account is what its owner must hear of.
 func (m Importer) record(c *Change, u directory.User, name string, at time.Time) {
 	c.Events = append(c.Events, audit.Event{At: at, Kind: "factor.added", Subject: u.ID, SubjectName: u.Login,
-		Actor: "operator", ActorName: "operator", Door: "cli", Factor: string(verify.TOTP), Outcome: audit.OK, Reason: "imported"})
+		Actor: "operator", ActorName: "operator", Door: "cli", Factor: string(m.Sort.Kind), Outcome: audit.OK, Reason: "imported"})
 	if len(u.Mail) == 0 {
 		return
 	}
 	c.Messages = append(c.Messages, notify.Message{Channel: notify.Mail, To: u.Mail, Who: u, Template: "factor_added", Lang: u.Language, Args: map[string]string{
-		"login": u.Login, "kind": string(verify.TOTP), "name": name, "at": at.UTC().Format(time.RFC3339), "address": "", "door": "cli"}})
+		"login": u.Login, "kind": string(m.Sort.Kind), "name": name, "at": at.UTC().Format(time.RFC3339), "address": "", "door": "cli"}})
 }

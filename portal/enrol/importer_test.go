@@ -78,9 +78,9 @@ func newImporter(store *cabinet) (enrol.Importer, *flowtest.Directory) {
 		dir.Add(u, "x")
 	}
 	var n atomic.Int64
-	return enrol.Importer{Directory: dir, Policy: scope{}, Store: store, Vault: store, Max: 2, Now: now, Readers: 3,
-		Mark: func(s []byte) []byte { return append([]byte("marked "), s...) },
-		Bind: func(s []byte, _ time.Time) (verify.Credential, error) {
+	return enrol.Importer{Sort: enrol.Apps(), Directory: dir, Policy: scope{}, Store: store, Vault: store, Max: 2, Now: now, Readers: 3,
+		Handle: func(s []byte) []byte { return append([]byte("marked "), s...) },
+		Bind: func(_ context.Context, s []byte, _ time.Time) (verify.Credential, error) {
 			if len(s) < 20 {
 				return verify.Credential{}, errors.New("the secret is too short")
 			}
@@ -89,9 +89,9 @@ func newImporter(store *cabinet) (enrol.Importer, *flowtest.Directory) {
 		}}, dir
 }
 
-func read(t *testing.T, lines ...string) []enrol.Seed {
+func read(t *testing.T, lines ...string) []enrol.Line {
 	t.Helper()
-	seeds, err := enrol.ReadSeeds([]byte(head + strings.Join(lines, "\n")))
+	seeds, err := enrol.Apps().Read([]byte(head + strings.Join(lines, "\n")))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -56,9 +56,9 @@ func TestSeedsAreReadStrictly(t *testing.T) {
 		"a quote without end":            {head + "alice,\"" + good + ",\n", 2},
 		"a quote in a field":             {head + "alice," + good + ",a\"b\n", 2},
 		"not UTF-8":                      {head + "alice," + good + ",\xff\n", -1},
-		"too many lines":                 {head + strings.Repeat("alice,,\n", enrol.MaxSeeds+1), -1},
+		"too many lines":                 {head + strings.Repeat("alice,,\n", enrol.MaxLines+1), -1},
 	} {
-		seeds, err := enrol.ReadSeeds([]byte(c.file))
+		seeds, err := enrol.Apps().Read([]byte(c.file))
 		var faults enrol.LineFaults
 		errors.As(err, &faults)
 		switch {
@@ -79,7 +79,7 @@ func TestSeedsAreReadStrictly(t *testing.T) {
 }
 
 func TestEveryWrongLineIsToldAtOnceAndNotTooMany(t *testing.T) {
-	_, err := enrol.ReadSeeds([]byte(head + strings.Repeat("alice,nonsense1,\n", 200)))
+	_, err := enrol.Apps().Read([]byte(head + strings.Repeat("alice,nonsense1,\n", 200)))
 	var faults enrol.LineFaults
 	if !errors.As(err, &faults) || len(faults) != 200 || faults[199].Line != 201 {
 		t.Fatal(err)
@@ -93,7 +93,7 @@ func FuzzReadSeeds(f *testing.F) {
 	f.Add([]byte(head + "alice," + text(seed(1)) + ",phone\n"))
 	f.Add([]byte(head + "\"a\"\"b\",=,\n"))
 	f.Fuzz(func(t *testing.T, data []byte) {
-		if seeds, err := enrol.ReadSeeds(data); (err == nil) == (len(seeds) == 0) {
+		if seeds, err := enrol.Apps().Read(data); (err == nil) == (len(seeds) == 0) {
 			t.Errorf("%d seeds and %v", len(seeds), err)
 		}
 	})

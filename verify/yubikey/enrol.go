@@ -65,7 +65,7 @@ func (f *Factor) Enrol(ctx context.Context, s verify.Subject, offer verify.Chall
 	if o.Owner != s.ID || o.Case != s.Case {
 		return verify.Enrolment{}, verify.ErrWrong
 	}
-	imported, err := f.imported(ctx, typed)
+	imported, err := f.imported(ctx, typed.id)
 	if err != nil {
 		return verify.Enrolment{}, err
 	}
@@ -83,22 +83,20 @@ func (f *Factor) Enrol(ctx context.Context, s verify.Subject, offer verify.Chall
 	case taken:
 		return verify.Enrolment{}, verify.ErrDuplicate
 	}
-	id, err := verify.NewID(f.random)
+	cred, err := f.credential(typed.id, imported)
 	if err != nil {
 		return verify.Enrolment{}, err
 	}
-	return verify.Enrolment{Add: []verify.Credential{{
-		ID: id, Owner: s.ID, Kind: verify.YubiKey, Name: name(typed, imported.Serial),
-		Handle: typed.id[:], Secret: secret, Counter: counter, Created: now,
-	}}}, nil
+	cred.Owner, cred.Counter, cred.Created = s.ID, counter, now
+	return verify.Enrolment{Add: []verify.Credential{cred}}, nil
 }
 
 // imported is empty online for a key that nobody imported.
-func (f *Factor) imported(ctx context.Context, typed otp) (Imported, error) {
+func (f *Factor) imported(ctx context.Context, id [6]byte) (Imported, error) {
 	if f.keys == nil {
 		return Imported{}, nil
 	}
-	found, err := f.keys.Find(ctx, typed.id)
+	found, err := f.keys.Find(ctx, id)
 	switch {
 	case errors.Is(err, verify.ErrNoCredential) && f.client == nil:
 		return Imported{}, ErrUnknownKey
@@ -125,16 +123,4 @@ func (f *Factor) room(ctx context.Context, s verify.Subject) error {
 		return verify.ErrTooMany
 	}
 	return nil
-}
-
-// name is what a new key is called until its owner says better: by the number
-// printed on it, where that is known.
-func name(typed otp, serial uint32) string {
-	if serial == 0 {
-		serial = typed.serial()
-	}
-	if serial == 0 {
-		return "YubiKey " + typed.text[:idLetters]
-	}
-	return fmt.Sprintf("YubiKey %d", serial)
 }

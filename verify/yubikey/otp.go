@@ -155,11 +155,11 @@ func crc(b []byte) uint16 {
 	return sum
 }
 
-// serial is the number Yubico (cccc…) and its tools (vvcc…) make a public id of;
+// serialOf is the number Yubico (cccc…) and its tools (vvcc…) make a public id of;
 // 0 for an id that was made otherwise.
-func (p otp) serial() uint32 {
-	if prefix := binary.BigEndian.Uint16(p.id[:]); prefix != 0 && prefix != 0xff00 {
+func serialOf(id [6]byte) uint32 {
+	if prefix := binary.BigEndian.Uint16(id[:]); prefix != 0 && prefix != 0xff00 {
 		return 0
 	}
-	return binary.BigEndian.Uint32(p.id[2:])
+	return binary.BigEndian.Uint32(id[2:])
 }

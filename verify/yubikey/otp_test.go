@@ -151,12 +151,12 @@ func TestTheNumberOnTheKeyIsItsName(t *testing.T) {
 		if !ok {
 			t.Fatal(id)
 		}
-		if got := name(p, 0); got != want {
+		if got := name(p.id, 0); got != want {
 			t.Errorf("%s: %s, want %s", id, got, want)
 		}
 	}
 	p, _ := read([]byte(sample))
-	if got := name(p, 12345678); got != "YubiKey 12345678" {
+	if got := name(p.id, 12345678); got != "YubiKey 12345678" {
 		t.Errorf("%s: what was imported knows better", got)
 	}
 }
