@@ -40,29 +40,11 @@ func (c *Client) Pages(ctx context.Context, req *ldap.SearchRequest, size int, e
 	begun := false
 	var stopped error
 	err := c.each(ctx, c.order("", false), alone, func(conn *Conn) error {
-		paging := ldap.NewControlPaging(uint32(size))
-		page := *req
-		page.Controls = append(slices.Clone(req.Controls), paging)
-		for {
-			res, err := conn.Search(&page)
-			if err != nil {
-				return err
-			}
-			for _, e := range res.Entries {
-				if err := ctx.Err(); err != nil {
-					return fmt.Errorf("%w: %w", directory.ErrUnavailable, err)
-				}
-				begun = true
-				if stopped = each(e); stopped != nil {
-					return stopped
-				}
-			}
-			next, _ := ldap.FindControl(res.Controls, ldap.ControlTypePaging).(*ldap.ControlPaging)
-			if next == nil || len(next.Cookie) == 0 {
-				return nil
-			}
-			paging.SetCookie(next.Cookie)
-		}
+		return conn.Pages(req, size, func(e *ldap.Entry) error {
+			begun = true
+			stopped = each(e)
+			return stopped
+		})
 	}, func(conn *Conn, err error) bool {
 		return !begun && (conn.broken != nil || isBusy(err))
 	})
@@ -73,4 +55,31 @@ func (c *Client) Pages(ctx context.Context, req *ldap.SearchRequest, size int, e
 		return fmt.Errorf("%w: listing %s: %w", directory.ErrUnavailable, req.BaseDN, err)
 	}
 	return err
+}
+
+// Pages is Client.Pages on this connection. The server's answers come back as they
+// are.
+func (c *Conn) Pages(req *ldap.SearchRequest, size int, each func(*ldap.Entry) error) error {
+	paging := ldap.NewControlPaging(uint32(size))
+	page := *req
+	page.Controls = append(slices.Clone(req.Controls), paging)
+	for {
+		res, err := c.Search(&page)
+		if err != nil {
+			return err
+		}
+		for _, e := range res.Entries {
+			if err := c.ctx.Err(); err != nil {
+				return fmt.Errorf("%w: %w", directory.ErrUnavailable, err)
+			}
+			if err := each(e); err != nil {
+				return err
+			}
+		}
+		next, _ := ldap.FindControl(res.Controls, ldap.ControlTypePaging).(*ldap.ControlPaging)
+		if next == nil || len(next.Cookie) == 0 {
+			return nil
+		}
+		paging.SetCookie(next.Cookie)
+	}
 }
