@@ -21,6 +21,7 @@ type Policy struct {
 	Lockout    int  // wrong passwords until locked
 	MinAgeDays int  // between changes
 	Complexity bool // Active Directory only
+	ListLimit  int  // entries of one listing by the service account, OpenLDAP only; 0: all
 }
 
 // DefaultPolicy is what the launchers use unless told otherwise.

@@ -198,8 +198,13 @@ func (s *Server) writeConf() error {
 	if err := os.MkdirAll(filepath.Join(s.dir, "db"), 0o700); err != nil {
 		return err
 	}
+	listed := "unlimited"
+	if s.Policy.ListLimit > 0 {
+		listed = strconv.Itoa(s.Policy.ListLimit)
+	}
 	conf := strings.NewReplacer("DIR", s.dir, "MODULES", modules, "SCHEMA", schema, "BASE", s.BaseDN,
 		"ROOTDN", s.RootDN, "ROOTPW", s.RootPassword, "SERVICE", s.ServiceDN, "MONITOR", s.MonitorDN, "POLICY", s.PolicyDN,
+		"LISTED", listed,
 	).Replace(slapdConf)
 	return os.WriteFile(filepath.Join(s.dir, "slapd.conf"), []byte(conf), 0o600)
 }
@@ -236,7 +241,7 @@ rootpw ROOTPW
 directory DIR/db
 maxsize 268435456
 dbnosync
-limits dn.exact="SERVICE" size.prtotal=unlimited
+limits dn.exact="SERVICE" size.prtotal=LISTED
 index objectClass,uid,mail,entryUUID,member,memberOf eq
 access to attrs=userPassword
   by dn.exact="SERVICE" =wx
