@@ -64,6 +64,29 @@ type Authenticator interface {
 	Authenticate(ctx context.Context, u User, pw Secret) error
 }
 
+// Resolver is the optional ability to follow a reference from one account to
+// another of the same directory: User.Manager. It returns what Read would.
+//
+// A reference is attribute data, and in many directories people may write some of
+// their own. So it leads nowhere but to an account that Find could find: ErrNotFound
+// when it names nothing, something that is no person's account, or something
+// outside of where people are looked for. It may name from itself, somebody
+// disabled, or anybody: whom to trust is the core's decision.
+type Resolver interface {
+	Resolve(ctx context.Context, from User, ref string) (User, error)
+}
+
+// Lister is the optional ability to go through everybody, for counts and reports.
+//
+// People calls each for the ID of every person's account that Find could find and
+// that is where accounts may be touched, whatever its state, in no order and from
+// one goroutine. It returns nil only when that was everybody; the first error of
+// each ends it and comes back as it is. Who is made or deleted meanwhile may be
+// missing, given, or gone when it is read.
+type Lister interface {
+	People(ctx context.Context, each func(ID) error) error
+}
+
 // Examiner is the optional ability of the doctor: look at everything, change nothing.
 type Examiner interface {
 	Examine(ctx context.Context) []Finding

@@ -27,6 +27,8 @@ var (
 	_ Authenticator = (*Set)(nil)
 	_ Examiner      = (*Set)(nil)
 	_ Revoker       = (*Set)(nil)
+	_ Resolver      = (*Set)(nil)
+	_ Lister        = (*Set)(nil)
 )
 
 // NewSet makes one directory of several, which are asked and reported in this order.
@@ -154,6 +156,36 @@ func (s *Set) RevokeSessions(ctx context.Context, u User) error {
 		return err
 	}
 	return d.RevokeSessions(ctx, u)
+}
+
+// Resolve implements Resolver: in the directory that holds from, since a reference
+// means nothing in another.
+func (s *Set) Resolve(ctx context.Context, from User, ref string) (User, error) {
+	d, err := able[Resolver](s, from)
+	if err != nil {
+		return User{}, err
+	}
+	return d.Resolve(ctx, from, ref)
+}
+
+// People implements Lister: one directory after the other, in order. When one of
+// them cannot list, the answer is ErrUnsupported: a count that leaves people out
+// would be believed.
+func (s *Set) People(ctx context.Context, each func(ID) error) error {
+	listers := make([]Lister, len(s.members))
+	for i, m := range s.members {
+		l, ok := m.Directory.(Lister)
+		if !ok {
+			return fmt.Errorf("%w: %s", ErrUnsupported, m.Name)
+		}
+		listers[i] = l
+	}
+	for _, l := range listers {
+		if err := l.People(ctx, each); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // Examine implements Examiner: every directory that can be examined, in order,

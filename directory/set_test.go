@@ -3,6 +3,7 @@ package directory
 import (
 	"context"
 	"errors"
+	"slices"
 	"testing"
 )
 
@@ -49,6 +50,19 @@ func (f *full) Authenticate(context.Context, User, Secret) error {
 func (f *full) RevokeSessions(context.Context, User) error {
 	f.calls = append(f.calls, "revoke")
 	return nil
+}
+func (f *full) Resolve(_ context.Context, from User, ref string) (User, error) {
+	f.calls = append(f.calls, "resolve")
+	return User{ID: ID(f.name + ":" + ref), Directory: f.name}, f.err
+}
+func (f *full) People(_ context.Context, each func(ID) error) error {
+	f.calls = append(f.calls, "people")
+	for _, id := range []ID{"1", "2"} {
+		if err := each(ID(f.name+":") + id); err != nil {
+			return err
+		}
+	}
+	return f.err
 }
 func (f *full) Examine(context.Context) []Finding { return []Finding{{Check: "tls"}} }
 
@@ -116,6 +130,13 @@ func TestSetForwardsToTheDirectoryThatHoldsTheAccount(t *testing.T) {
 		"unlock":       func(u User) error { return s.Unlock(ctx, u) },
 		"authenticate": func(u User) error { return s.Authenticate(ctx, u, pw) },
 		"revoke":       func(u User) error { return s.RevokeSessions(ctx, u) },
+		"resolve": func(u User) error {
+			m, err := s.Resolve(ctx, u, "7")
+			if err == nil && m.ID != "f:7" {
+				t.Errorf("resolved to %q", m.ID)
+			}
+			return err
+		},
 	}
 	for name, call := range calls {
 		f.calls = nil
@@ -134,6 +155,44 @@ func TestSetForwardsToTheDirectoryThatHoldsTheAccount(t *testing.T) {
 	}
 	if got := s.Examine(ctx); len(got) != 1 || got[0].Check != "f: tls" {
 		t.Errorf("Examine: %+v", got)
+	}
+}
+
+func TestSetListsEverybodyOrNobody(t *testing.T) {
+	f, g := &full{plain: plain{name: "f"}}, &full{plain: plain{name: "g"}}
+	p := &plain{name: "p"}
+	down := &full{plain: plain{name: "down", err: ErrUnavailable}}
+	enough := errors.New("enough")
+	for _, tt := range []struct {
+		name    string
+		members []Named
+		stop    int // each fails when called this often
+		want    []ID
+		err     error
+	}{
+		{"in order", []Named{{"g", g}, {"f", f}}, 0, []ID{"g:1", "g:2", "f:1", "f:2"}, nil},
+		{"alone", []Named{{"f", f}}, 0, []ID{"f:1", "f:2"}, nil},
+		{"one cannot, and nobody is listed", []Named{{"f", f}, {"p", p}}, 0, nil, ErrUnsupported},
+		{"one is down", []Named{{"f", f}, {"down", down}, {"g", g}}, 0, []ID{"f:1", "f:2", "down:1", "down:2"}, ErrUnavailable},
+		{"each has enough", []Named{{"f", f}, {"g", g}}, 3, []ID{"f:1", "f:2", "g:1"}, enough},
+		{"each has enough in the first", []Named{{"f", f}, {"g", g}}, 1, []ID{"f:1"}, enough},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			s, err := NewSet(tt.members...)
+			if err != nil {
+				t.Fatal(err)
+			}
+			var got []ID
+			err = s.People(t.Context(), func(id ID) error {
+				if got = append(got, id); len(got) == tt.stop {
+					return enough
+				}
+				return nil
+			})
+			if !errors.Is(err, tt.err) || !slices.Equal(got, tt.want) {
+				t.Errorf("%v, %v; want %v, %v", got, err, tt.want, tt.err)
+			}
+		})
 	}
 }
 

@@ -252,7 +252,7 @@ func (k known) what() string {
 			return "tech"
 		}
 	}
-	if strings.HasPrefix(k.Login, "manager") {
+	if strings.HasPrefix(k.Login, "manager") || strings.HasPrefix(k.Login, "director") {
 		return "manager"
 	}
 	return "user"

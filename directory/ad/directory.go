@@ -15,7 +15,8 @@ import (
 )
 
 // Directory is one Active Directory domain. It implements directory.Directory,
-// Changer, Unlocker, Authenticator and Examiner, and is safe for concurrent use.
+// Changer, Unlocker, Authenticator, Resolver, Lister and Examiner, and is safe for
+// concurrent use.
 type Directory struct {
 	name     string
 	cfg      Config
@@ -23,6 +24,7 @@ type Directory struct {
 	now      func() time.Time
 	domainDN string
 	places   ldapconn.Places
+	pageSize int
 
 	policies *ldapconn.Cache[string, directory.Rules] // domain head and PSOs, by DN
 	psoOf    *ldapconn.Cache[directory.ID, string]    // which PSO applies; empty: none
@@ -36,6 +38,8 @@ var (
 	_ directory.Changer       = (*Directory)(nil)
 	_ directory.Unlocker      = (*Directory)(nil)
 	_ directory.Authenticator = (*Directory)(nil)
+	_ directory.Resolver      = (*Directory)(nil)
+	_ directory.Lister        = (*Directory)(nil)
 	_ directory.Examiner      = (*Directory)(nil)
 )
 
@@ -43,14 +47,18 @@ var (
 type Option func(*options)
 
 type options struct {
-	now  func() time.Time
-	conn []ldapconn.Option
+	now      func() time.Time
+	pageSize int
+	conn     []ldapconn.Option
 }
 
 // WithClock replaces time.Now, for everything but network deadlines.
 func WithClock(now func() time.Time) Option {
 	return func(o *options) { o.now = now; o.conn = append(o.conn, ldapconn.WithClock(now)) }
 }
+
+// WithPageSize replaces how many people one page of a listing holds.
+func WithPageSize(n int) Option { return func(o *options) { o.pageSize = n } }
 
 // New checks cfg and makes the directory called name. It dials nothing: whether
 // the domain answers is found out by the first request, or by Examine.
@@ -61,7 +69,7 @@ func New(name string, cfg Config, opts ...Option) (*Directory, error) {
 	if faults := cfg.Validate(); len(faults) > 0 {
 		return nil, errors.Join(faults...)
 	}
-	o := options{now: time.Now}
+	o := options{now: time.Now, pageSize: ldapconn.PageSize}
 	for _, opt := range opts {
 		opt(&o)
 	}
@@ -74,7 +82,7 @@ func New(name string, cfg Config, opts ...Option) (*Directory, error) {
 		return nil, err
 	}
 	return &Directory{
-		name: name, cfg: cfg, client: client, now: o.now, domainDN: domainOf(cfg.BaseDN), places: pl,
+		name: name, cfg: cfg, client: client, now: o.now, domainDN: domainOf(cfg.BaseDN), places: pl, pageSize: o.pageSize,
 		policies: ldapconn.NewCache[string, directory.Rules](30*time.Second, 1000, o.now),
 		psoOf:    ldapconn.NewCache[directory.ID, string](30*time.Second, 10_000, o.now),
 		roots:    ldapconn.NewCache[string, root](5*time.Minute, 100, o.now),
@@ -115,6 +123,9 @@ func (d *Directory) guid(u directory.User) (string, error) {
 	}
 	return guid, nil
 }
+
+// id is the other way round, the same in a User and in a listing.
+func (d *Directory) id(guid string) directory.ID { return directory.ID(d.name + ":" + guid) }
 
 // nobody is looked up in place of what cannot be a name, so that refusing it
 // costs what finding nobody costs.
@@ -201,13 +212,24 @@ func (d *Directory) Read(ctx context.Context, old directory.User) (directory.Use
 	if err != nil {
 		return directory.User{}, err
 	}
-	attributes := append(d.attributes(), computedAttributes...)
+	return d.one(ctx, old.Server, func(c *ldapconn.Conn) (*ldap.Entry, error) {
+		return read(c, guidDN(guid), append(d.attributes(), computedAttributes...)...)
+	})
+}
+
+// one is the account that fetch brings, with stored and computed attributes in one entry.
+func (d *Directory) one(ctx context.Context, pin string, fetch func(*ldapconn.Conn) (*ldap.Entry, error)) (directory.User, error) {
 	var u directory.User
 	began := d.now()
-	err = d.client.Read(ctx, old.Server, func(c *ldapconn.Conn) error {
-		e, err := read(c, guidDN(guid), attributes...)
+	err := d.client.Read(ctx, pin, func(c *ldapconn.Conn) error {
+		u = directory.User{}
+		e, err := fetch(c)
 		if err != nil {
 			return err
+		}
+		guid, err := formatGUID(e.GetRawAttributeValue("objectGUID"))
+		if err != nil {
+			return unavailable(err, e.DN)
 		}
 		u, err = d.user(c, guid, e, e)
 		return err

@@ -18,8 +18,8 @@ func (d *Directory) Examine(ctx context.Context) []directory.Finding {
 	return d.client.Examine(ctx, func(c *ldapconn.Conn) []directory.Finding {
 		var out []directory.Finding
 		out = append(out, d.examineServer(c)...)
-		f, people := ldapconn.People(c, d.cfg.BaseDN, "(&(objectClass=user)(sAMAccountType=805306368))")
-		out = append(out, f)
+		f, people := ldapconn.People(c, d.cfg.BaseDN, personFilter)
+		out = append(out, f, ldapconn.Managers(people))
 		out = append(out, d.examinePolicy(c)...)
 		out = append(out, d.examineGroups(c))
 		out = append(out, d.examineRights(c, people)...)

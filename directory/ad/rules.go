@@ -204,8 +204,13 @@ func number(e *ldap.Entry, attribute string) int {
 
 // read fetches one entry by its name. Of a security descriptor it gets the DACL.
 func read(c *ldapconn.Conn, dn string, attributes ...string) (*ldap.Entry, error) {
-	req := ldap.NewSearchRequest(dn, ldap.ScopeBaseObject, ldap.NeverDerefAliases, 1, 0, false,
-		"(objectClass=*)", attributes, nil)
+	return readIf(c, dn, "(objectClass=*)", attributes...)
+}
+
+// readIf fetches one entry by its name when it fits filter; when it does not, the
+// answer is the same as when there is none.
+func readIf(c *ldapconn.Conn, dn, filter string, attributes ...string) (*ldap.Entry, error) {
+	req := ldap.NewSearchRequest(dn, ldap.ScopeBaseObject, ldap.NeverDerefAliases, 1, 0, false, filter, attributes, nil)
 	if slices.Contains(attributes, attributeDescriptor) {
 		req.Controls = []ldap.Control{sdFlags()}
 	}

@@ -47,7 +47,7 @@ func (d *Directory) attributes() []string {
 func (d *Directory) user(c *ldapconn.Conn, guid string, e, computed *ldap.Entry) (directory.User, error) {
 	login := e.GetAttributeValue("sAMAccountName")
 	u := directory.User{
-		ID:        directory.ID(d.name + ":" + guid),
+		ID:        d.id(guid),
 		Directory: d.name,
 		DN:        e.DN,
 		Server:    c.Server(),

@@ -20,16 +20,25 @@ func TestEmbedded(t *testing.T) {
 
 func embeddedDirectory(t *testing.T, s *embedded.Server) directory.Directory {
 	t.Helper()
-	cfg := ad.DefaultConfig()
-	cfg.Servers, cfg.CAFile = []string{s.URL()}, s.CAFile()
-	cfg.BindDN, cfg.Password, cfg.BaseDN = s.ServiceDN(), s.ServicePassword(), s.PeopleDN()
-	cfg.NetBIOSDomains = []string{s.NetBIOS()}
-	d, err := ad.New("demo", cfg)
+	d, err := embeddedAt(t, s, s.URL())
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(d.Close)
 	return d
+}
+
+func embeddedAt(t *testing.T, s *embedded.Server, url string) (directory.Directory, error) {
+	t.Helper()
+	cfg := ad.DefaultConfig()
+	cfg.Servers, cfg.CAFile = []string{url}, s.CAFile()
+	cfg.BindDN, cfg.Password, cfg.BaseDN = s.ServiceDN(), s.ServicePassword(), s.PeopleDN()
+	cfg.NetBIOSDomains = []string{s.NetBIOS()}
+	d, err := ad.New("demo", cfg, ad.WithPageSize(pageSize))
+	if err != nil {
+		return nil, err
+	}
+	t.Cleanup(d.Close)
+	return d, nil
 }
 
 func embeddedFixture(t *testing.T) directorytest.Fixture {
@@ -38,7 +47,9 @@ func embeddedFixture(t *testing.T) directorytest.Fixture {
 	if err != nil {
 		t.Fatal(err)
 	}
+	const odd = `o'hara (QA) é`
 	people = append(people,
+		embedded.Person{Login: odd, Name: "Odd", Password: secret},
 		embedded.Person{Login: "twin1", Name: "Twin One", Mail: directorytest.TwinsMail, Password: secret},
 		embedded.Person{Login: "twin2", Name: "Twin Two", Mail: directorytest.TwinsMail, Password: secret},
 		embedded.Person{Login: "victim1", Name: "Victor Im", Mail: "v@example.org", Password: secret},
@@ -105,7 +116,21 @@ func embeddedFixture(t *testing.T) directorytest.Fixture {
 		},
 		Ambiguous:  []string{directorytest.TwinsMail, "victim1@example.org"},
 		Privileged: []string{"admin1", "nested1", "primary1", "stale1"},
-		Managed:    "user1", ChecksNames: true,
+		Managed:    "user1", Manager: "manager1", Director: "director1",
+		ChecksNames: true,
+		Odd:         []string{odd},
+		Delete:      func(p directorytest.Person) error { return s.Remove(p.Login) },
+		Nowhere: []string{s.ServiceDN(), s.BaseDN(), s.PeopleDN(), "CN=" + embedded.DomainAdmins + ",CN=Users," + s.BaseDN(),
+			"CN=" + embedded.Technicians + ",OU=Groups," + s.BaseDN(), "DC=org"},
+		Everybody: func() ([]string, error) {
+			var logins []string
+			for _, p := range s.People() {
+				logins = append(logins, p.Login)
+			}
+			return logins, nil
+		},
+		PageSize: pageSize,
+		Through:  func(addr string) (directory.Directory, error) { return embeddedAt(t, s, "ldaps://"+addr) },
 	}
 }
 

@@ -16,6 +16,9 @@ import (
 	"postern/directory/embedded"
 )
 
+// pageSize is small, so that a few dozen people are several pages.
+const pageSize = 7
+
 // adFacts are what an unlock or a refused password must not touch.
 var adFacts = []string{"userAccountControl", "pwdLastSet", "accountExpires", "primaryGroupID", "adminCount"}
 

@@ -21,6 +21,7 @@ type Policy struct {
 	Lockout    int  // wrong passwords until locked
 	MinAgeDays int  // between changes
 	Complexity bool // Active Directory only
+	ListLimit  int  // entries of one listing by the service account, OpenLDAP only; 0: all
 }
 
 // DefaultPolicy is what the launchers use unless told otherwise.
@@ -31,6 +32,7 @@ func DefaultPolicy() Policy {
 // Logins of the sample people, the same on every launched directory.
 //
 //	user1…user20  ordinary people, user1…user10 managed by manager1
+//	manager1      managed by director1, whom nobody manages
 //	locked1       locked by wrong passwords
 //	disabled1     disabled by an administrator
 //	expired1      the password has expired
@@ -44,7 +46,7 @@ func DefaultPolicy() Policy {
 //	victim1, mallory1  mallory1's mail is victim1's UPN (AD) or mail
 //	odd1          a display name with comma, quote, parentheses and non-Latin letters
 //	strong1       under a stricter policy of its own (minimum length 14)
-//	manager1, tech1, tech2
+//	tech1, tech2
 const (
 	TwinsMail    = "twins@example.org"
 	StrongLength = 14
@@ -58,13 +60,14 @@ var (
 	surnames = []string{"Okafor", "Lindqvist", "Romano", "Volkov", "Yıldız", "Haddad", "Papadakis", "Nováková", "Carvalho", "Brooks",
 		"Watanabe", "Nguyễn", "Fernández", "Eze", "Kovalenko", "Raman", "Dubois", "Saleh", "Moreau", "Wójcik"}
 	specialLogins = []string{"manager1", "tech1", "tech2", "locked1", "disabled1", "expired1", "mustchange1", "left1",
-		"admin1", "nested1", "primary1", "stale1", "twin1", "twin2", "victim1", "mallory1", "odd1", "strong1"}
+		"admin1", "nested1", "primary1", "stale1", "twin1", "twin2", "victim1", "mallory1", "odd1", "strong1", "director1"}
 )
 
 // samplePassword satisfies Active Directory's complexity and contains no part of a name.
 func samplePassword(n int) string { return fmt.Sprintf("Quay-Lantern-%04d", 1000+n) }
 
-// samplePeople is everybody, without DNs: those are the dialect's.
+// samplePeople is everybody, without DNs: those are the dialect's, and place puts
+// them in. Until then Manager is a login.
 func samplePeople(domain string) []Person {
 	var people []Person
 	add := func(login, given, surname string) {
@@ -81,7 +84,12 @@ func samplePeople(domain string) []Person {
 		add(login, givenNames[(i+7)%len(givenNames)], surnames[(i+12)%len(surnames)])
 	}
 	for i := range people {
+		if i < 10 {
+			people[i].Manager = "manager1"
+		}
 		switch p := &people[i]; p.Login {
+		case "manager1":
+			p.Manager = "director1"
 		case "twin1", "twin2":
 			p.Mail = TwinsMail
 		case "mallory1":
@@ -93,6 +101,18 @@ func samplePeople(domain string) []Person {
 		}
 	}
 	return people
+}
+
+// place gives everybody a DN and makes the managers' logins theirs.
+func place(people []Person, dn func(Person) string) {
+	at := map[string]string{}
+	for i := range people {
+		people[i].DN = dn(people[i])
+		at[people[i].Login] = people[i].DN
+	}
+	for i := range people {
+		people[i].Manager = at[people[i].Manager]
+	}
 }
 
 // find returns the person of that login.

@@ -46,8 +46,23 @@ type Fixture struct {
 	// Strong is a person under a policy of its own with minimum length
 	// StrongLength; empty where the directory has one policy for all.
 	Strong string
-	// Managed is a login with a manager.
-	Managed string
+	// Managed is the login of somebody managed by Manager, who is managed by Director.
+	Managed, Manager, Director string
+	// Odd are logins of people whose DNs need care; references to them are followed too.
+	Odd []string
+	// Delete deletes a person.
+	Delete func(Person) error
+	// Nowhere are DNs that no reference may lead to: of groups, computers, branches,
+	// accounts outside of where people are looked for.
+	Nowhere []string
+	// Everybody is the logins that a listing must give, as an administrator sees them.
+	Everybody func() ([]string, error)
+	// PageSize is how many people Directory asks for at once. It must be less than
+	// there are.
+	PageSize int
+	// Through makes the same directory again, its server reached at a loopback
+	// address, host:port.
+	Through func(addr string) (directory.Directory, error)
 }
 
 // Run is the conformance suite of directory.Directory and its optional
@@ -65,6 +80,8 @@ func Run(t *testing.T, f Fixture) {
 		{"ResetLeavesTheRestAlone", testResetLeavesStates}, {"ExactBytes", testExactBytes}, {"Change", testChange},
 		{"ChangeRefusals", testChangeRefusals}, {"ChangeWhenItMust", testChangeWhenItMust}, {"TooYoung", testTooYoung},
 		{"Unlock", testUnlock}, {"UnlockOnlyUnlocks", testUnlockOnlyUnlocks},
+		{"ResolveFollowsAReference", testResolve}, {"ResolveLeadsNowhereElse", testResolveNowhere}, {"PeopleIsEverybodyOnce", testPeople},
+		{"PeopleEndsEarly", testPeopleEndsEarly}, {"PeopleIsAllOrAnError", testPeopleBreaksOff},
 	} {
 		t.Run(part.name, func(t *testing.T) { part.test(t, s) })
 	}
@@ -157,6 +174,24 @@ func (s *suite) unlock(t *testing.T, u directory.User) error {
 		t.Skip("this back end cannot unlock")
 	}
 	return k.Unlock(t.Context(), u)
+}
+
+func (s *suite) resolver(t *testing.T) directory.Resolver {
+	t.Helper()
+	r, ok := s.Directory.(directory.Resolver)
+	if !ok {
+		t.Skip("this back end follows no references")
+	}
+	return r
+}
+
+func (s *suite) lister(t *testing.T) directory.Lister {
+	t.Helper()
+	l, ok := s.Directory.(directory.Lister)
+	if !ok {
+		t.Skip("this back end lists nobody")
+	}
+	return l
 }
 
 // silent fails when an error repeats a password (security case 113).

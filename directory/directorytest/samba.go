@@ -112,18 +112,7 @@ func newDC(policy Policy) *DC {
 		ServiceDN: "CN=" + serviceLogin + ",OU=Services," + baseDN, ServicePassword: servicePass,
 		Policy: policy, People: samplePeople(domainName),
 	}
-	for i := range dc.People {
-		dc.People[i].DN = "CN=" + escapeRDN(dc.People[i].Name) + "," + peopleDN
-		if dc.People[i].Login != "manager1" && i < 10 {
-			dc.People[i].Manager = "manager1"
-		}
-	}
-	manager := dc.Person("manager1").DN
-	for i := range dc.People {
-		if dc.People[i].Manager != "" {
-			dc.People[i].Manager = manager
-		}
-	}
+	place(dc.People, func(p Person) string { return "CN=" + escapeRDN(p.Name) + "," + peopleDN })
 	return dc
 }
 

@@ -15,7 +15,7 @@ import (
 )
 
 // recipe is part of the cache's key: raise it when the way the domain is made changes.
-const recipe = 4
+const recipe = 5
 
 // provisioned returns a folder with a ready domain for that policy, making it
 // when there is none. It is keyed by Samba's version, the policy, the recipe and
@@ -114,8 +114,13 @@ func (dc *DC) populate(c *ldap.Conn) error {
 	}
 	service := Person{Login: serviceLogin, UPN: serviceLogin + "@" + domainName, DN: dc.ServiceDN, Name: serviceLogin, Password: servicePass}
 	// Managers first: a DN in an attribute must exist.
-	for _, p := range append([]Person{service, dc.Person("manager1")}, dc.People...) {
-		if err := addADUser(c, p); err != nil && !(p.Login == "manager1" && ldap.IsErrorWithCode(err, ldap.LDAPResultEntryAlreadyExists)) {
+	made := map[string]bool{}
+	for _, p := range append([]Person{service, dc.Person("director1"), dc.Person("manager1")}, dc.People...) {
+		if made[p.DN] {
+			continue
+		}
+		made[p.DN] = true
+		if err := addADUser(c, p); err != nil {
 			return fmt.Errorf("directorytest: add %s: %w", p.DN, err)
 		}
 	}

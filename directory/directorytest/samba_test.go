@@ -16,11 +16,17 @@ func TestSamba(t *testing.T) {
 	cfg.Servers, cfg.CAFile = []string{dc.URL}, dc.CAFile
 	cfg.BindDN, cfg.Password = dc.ServiceDN, directory.NewSecret(dc.ServicePassword)
 	cfg.BaseDN, cfg.NetBIOSDomains = dc.BaseDN, []string{"POSTERN"}
-	d, err := ad.New("corp", cfg)
+	open := func(cfg ad.Config) (*ad.Directory, error) {
+		d, err := ad.New("corp", cfg, ad.WithPageSize(pageSize))
+		if err == nil {
+			t.Cleanup(d.Close)
+		}
+		return d, err
+	}
+	d, err := open(cfg)
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(d.Close)
 
 	dn := func(act func(string) error) func(directorytest.Person) error {
 		return func(p directorytest.Person) error { return act(p.DN) }
@@ -50,6 +56,18 @@ func TestSamba(t *testing.T) {
 		Ambiguous:  []string{directorytest.TwinsMail, dc.Person("victim1").UPN},
 		Privileged: []string{"admin1", "nested1", "primary1", "stale1", "Administrator", "krbtgt"},
 		Strong:     "strong1",
-		Managed:    "user1",
+		Managed:    "user1", Manager: "manager1", Director: "director1",
+		Odd:    []string{"odd1"},
+		Delete: func(p directorytest.Person) error { return dc.Delete(p.DN) },
+		Nowhere: []string{dc.BaseDN, dc.PeopleDN, "CN=Domain Admins,CN=Users," + dc.BaseDN, "CN=" + directorytest.TechGroup + ",OU=Groups," + dc.BaseDN,
+			"CN=DC1,OU=Domain Controllers," + dc.BaseDN, "CN=Schema,CN=Configuration," + dc.BaseDN, "CN=Configuration," + dc.BaseDN,
+			"CN=user1,DC=child," + dc.BaseDN, "CN=Administrator,CN=Users,DC=other,DC=test", "DC=test", ""},
+		Everybody: func() ([]string, error) { return dc.Logins("(sAMAccountType=805306368)") },
+		PageSize:  pageSize,
+		Through: func(addr string) (directory.Directory, error) {
+			there := cfg
+			there.Servers = []string{"ldaps://" + addr}
+			return open(there)
+		},
 	})
 }

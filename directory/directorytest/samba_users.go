@@ -29,6 +29,34 @@ func (dc *DC) Entry(dn string, attrs ...string) (e *ldap.Entry, err error) {
 	})
 }
 
+// Delete removes an entry.
+func (dc *DC) Delete(dn string) error {
+	return dc.asAdmin(func(c *ldap.Conn) error { return c.Del(ldap.NewDelRequest(dn, nil)) })
+}
+
+// Logins are the sAMAccountNames of whom a filter finds, as the domain's
+// administrator sees them. It is for fewer than a thousand.
+func (dc *DC) Logins(filter string) (logins []string, err error) {
+	return logins, dc.asAdmin(func(c *ldap.Conn) error {
+		logins, err = valuesOf(c, dc.BaseDN, filter, "sAMAccountName")
+		return err
+	})
+}
+
+// valuesOf collects one attribute of every entry below base that fits filter.
+func valuesOf(c *ldap.Conn, base, filter, attribute string) ([]string, error) {
+	res, err := c.Search(ldap.NewSearchRequest(base, ldap.ScopeWholeSubtree, ldap.NeverDerefAliases, 0, 10, false,
+		filter, []string{attribute}, nil))
+	if err != nil {
+		return nil, err
+	}
+	out := make([]string, 0, len(res.Entries))
+	for _, e := range res.Entries {
+		out = append(out, e.GetAttributeValues(attribute)...)
+	}
+	return out, nil
+}
+
 func readEntry(c *ldap.Conn, dn string, attrs ...string) (*ldap.Entry, error) {
 	res, err := c.Search(ldap.NewSearchRequest(dn, ldap.ScopeBaseObject, ldap.NeverDerefAliases, 1, 5, false,
 		"(objectClass=*)", attrs, nil))

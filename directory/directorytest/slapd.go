@@ -78,17 +78,15 @@ func newServer(policy Policy) *Server {
 		MonitorDN: "cn=monitor,ou=services," + slapdBase, MonitorPassword: slapdMonPW,
 		PolicyDN: "cn=default,ou=policies," + slapdBase, Policy: policy,
 	}
-	for i, p := range samplePeople("example.org") {
+	for _, p := range samplePeople("example.org") {
 		switch p.Login {
 		case "primary1", "stale1", "left1":
 			continue // states that only Active Directory has
 		}
-		p.DN, p.UPN = "uid="+p.Login+","+s.PeopleDN, ""
-		if i < 10 {
-			p.Manager = "uid=manager1," + s.PeopleDN
-		}
+		p.UPN = ""
 		s.People = append(s.People, p)
 	}
+	place(s.People, func(p Person) string { return "uid=" + p.Login + "," + s.PeopleDN })
 	return s
 }
 
@@ -200,8 +198,13 @@ func (s *Server) writeConf() error {
 	if err := os.MkdirAll(filepath.Join(s.dir, "db"), 0o700); err != nil {
 		return err
 	}
+	listed := "unlimited"
+	if s.Policy.ListLimit > 0 {
+		listed = strconv.Itoa(s.Policy.ListLimit)
+	}
 	conf := strings.NewReplacer("DIR", s.dir, "MODULES", modules, "SCHEMA", schema, "BASE", s.BaseDN,
 		"ROOTDN", s.RootDN, "ROOTPW", s.RootPassword, "SERVICE", s.ServiceDN, "MONITOR", s.MonitorDN, "POLICY", s.PolicyDN,
+		"LISTED", listed,
 	).Replace(slapdConf)
 	return os.WriteFile(filepath.Join(s.dir, "slapd.conf"), []byte(conf), 0o600)
 }
@@ -238,6 +241,7 @@ rootpw ROOTPW
 directory DIR/db
 maxsize 268435456
 dbnosync
+limits dn.exact="SERVICE" size.prtotal=LISTED
 index objectClass,uid,mail,entryUUID,member,memberOf eq
 access to attrs=userPassword
   by dn.exact="SERVICE" =wx

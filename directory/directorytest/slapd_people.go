@@ -176,6 +176,29 @@ func (s *Server) Entry(dn string, attrs ...string) (e *ldap.Entry, err error) {
 	})
 }
 
+// Add makes an entry of any kind as the database's administrator.
+func (s *Server) Add(dn string, attrs map[string][]string) error {
+	add := ldap.NewAddRequest(dn, nil)
+	for attr, values := range attrs {
+		add.Attribute(attr, values)
+	}
+	return s.asRoot(func(c *ldap.Conn) error { return c.Add(add) })
+}
+
+// Delete removes an entry.
+func (s *Server) Delete(dn string) error {
+	return s.asRoot(func(c *ldap.Conn) error { return c.Del(ldap.NewDelRequest(dn, nil)) })
+}
+
+// Logins are the uids of whom a filter finds in PeopleDN, as the database's
+// administrator sees them.
+func (s *Server) Logins(filter string) (logins []string, err error) {
+	return logins, s.asRoot(func(c *ldap.Conn) error {
+		logins, err = valuesOf(c, s.PeopleDN, filter, "uid")
+		return err
+	})
+}
+
 func (s *Server) dn(login string) string {
 	if strings.Contains(login, "=") {
 		return login

@@ -20,11 +20,21 @@ func TestSlapd(t *testing.T) {
 	cfg.BindDN, cfg.Password = s.ServiceDN, directory.NewSecret(s.ServicePassword)
 	cfg.BaseDN, cfg.DefaultPolicy = s.PeopleDN, s.PolicyDN
 	cfg.PrivilegedGroups = []string{"cn=" + directorytest.AdminGroup + "," + s.GroupsDN}
-	d, err := openldap.New("staff", cfg)
+	open := func(cfg openldap.Config) (*openldap.Directory, error) {
+		d, err := openldap.New("staff", cfg, openldap.WithPageSize(pageSize))
+		if err == nil {
+			t.Cleanup(d.Close)
+		}
+		return d, err
+	}
+	d, err := open(cfg)
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(d.Close)
+	outside, err := s.AddUser(directorytest.Person{Login: "outside1", DN: "uid=outside1," + s.BaseDN, Password: "Quay-Lantern-7734"})
+	if err != nil {
+		t.Fatal(err)
+	}
 
 	dn := func(act func(string) error) func(directorytest.Person) error {
 		return func(p directorytest.Person) error { return act(p.DN) }
@@ -61,6 +71,17 @@ func TestSlapd(t *testing.T) {
 		Ambiguous:  []string{directorytest.TwinsMail, s.Person("victim1").Mail},
 		Privileged: []string{"admin1", "nested1"},
 		Strong:     "strong1",
-		Managed:    "user1",
+		Managed:    "user1", Manager: "manager1", Director: "director1",
+		Odd:    []string{"odd1"},
+		Delete: func(p directorytest.Person) error { return s.Delete(p.DN) },
+		Nowhere: []string{outside.DN, s.ServiceDN, s.RootDN, s.PolicyDN, s.BaseDN, s.PeopleDN, s.GroupsDN, "cn=" + directorytest.AdminGroup + "," + s.GroupsDN,
+			"cn=config", "cn=Monitor", "cn=Subschema"},
+		Everybody: func() ([]string, error) { return s.Logins("(objectClass=inetOrgPerson)") },
+		PageSize:  pageSize,
+		Through: func(addr string) (directory.Directory, error) {
+			there := cfg
+			there.Servers = []string{"ldaps://" + addr}
+			return open(there)
+		},
 	})
 }

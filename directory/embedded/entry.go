@@ -1,10 +1,13 @@
 package embedded
 
 import (
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/jimlambrt/gldap"
 )
 
 const (
@@ -154,8 +157,8 @@ func (d *data) entries(p policy, now time.Time) []*entry {
 	plain(usersDN, "container", "Users")
 	plain(psoDN, "msDS-PasswordSettingsContainer", "Password Settings Container")
 	all = append(all, d.serviceEntry())
-	for name, rid := range d.Groups {
-		all = append(all, d.groupEntry(name, rid))
+	for _, name := range slices.Sorted(maps.Keys(d.Groups)) {
+		all = append(all, d.groupEntry(name, d.Groups[name]))
 	}
 	for _, a := range d.Accounts {
 		all = append(all, d.accountEntry(a, p, now))
@@ -217,6 +220,7 @@ const (
 	oidSDFlags        = "1.2.840.113556.1.4.801"
 	oidPolicyHints    = "1.2.840.113556.1.4.2239"
 	oidPolicyHintsOld = "1.2.840.113556.1.4.2066"
+	oidPaging         = gldap.ControlTypePaging
 )
 
 func rootDSE(now time.Time) *entry {
@@ -224,7 +228,7 @@ func rootDSE(now time.Time) *entry {
 		"objectClass": {"top"}, "supportedLDAPVersion": {"3"}, "namingContexts": {baseDN}, "defaultNamingContext": {baseDN},
 		"rootDomainNamingContext": {baseDN}, "dnsHostName": {"localhost"}, "isGlobalCatalogReady": {"FALSE"},
 		"currentTime":      {now.UTC().Format("20060102150405.0Z")},
-		"supportedControl": {oidSDFlags, oidPolicyHints, oidPolicyHintsOld},
+		"supportedControl": {oidSDFlags, oidPolicyHints, oidPolicyHintsOld, oidPaging},
 		"supportedCapabilities": {"1.2.840.113556.1.4.800", "1.2.840.113556.1.4.1670", "1.2.840.113556.1.4.1791",
 			"1.2.840.113556.1.4.1935", "1.2.840.113556.1.4.2080"}, // Active Directory, Windows Server 2008 R2 behaviour
 		"domainFunctionality": {"7"}, "forestFunctionality": {"7"}, "domainControllerFunctionality": {"7"},

@@ -42,8 +42,9 @@ const (
 )
 
 // SamplePeople are the people of the demo: user1…user20, locked1, mustchange1,
-// expired1, disabled1, admin1 (privileged), manager1 (manager of the users),
-// tech1 and tech2 (technicians). Names, addresses and numbers are invented; the
+// expired1, disabled1, admin1 (privileged), manager1 (manager of them all but
+// admin1), tech1 and tech2 (technicians), and director1 (manager of manager1).
+// admin1 and director1 have no manager. Names, addresses and numbers are invented; the
 // passwords come from random and are readable.
 func SamplePeople(random io.Reader) ([]Person, error) {
 	names := []struct{ login, given, surname, language string }{
@@ -56,7 +57,7 @@ func SamplePeople(random io.Reader) ([]Person, error) {
 		{"user19", "Samuel", "Tesfaye", "en"}, {"user20", "Mei", "Zhao", "en"},
 		{"locked1", "Greta", "Holm", "en"}, {"mustchange1", "Dario", "Conti", "en"}, {"expired1", "Elif", "Demir", "en"},
 		{"disabled1", "Viktor", "Petrov", "en"}, {"admin1", "Ruth", "Abebe", "en"}, {"manager1", "Helena", "Castellanos", "en"},
-		{"tech1", "Idris", "Bello", "en"}, {"tech2", "Sanne", "de Vries", "en"},
+		{"tech1", "Idris", "Bello", "en"}, {"tech2", "Sanne", "de Vries", "en"}, {"director1", "Anneke", "Vos", "en"},
 	}
 	people := make([]Person, 0, len(names))
 	for i, n := range names {
@@ -67,14 +68,16 @@ func SamplePeople(random io.Reader) ([]Person, error) {
 		p := Person{
 			Login: n.login, Given: n.given, Surname: n.surname, Name: n.given + " " + n.surname, Language: n.language,
 			Mail: n.login + "@" + domain, Phone: fmt.Sprintf("+1 555 01%02d", i+1), Password: directory.NewSecret(password),
+			Manager: "manager1",
 		}
-		switch {
-		case strings.HasPrefix(n.login, "user"):
-			p.Manager = "manager1"
-		case strings.HasPrefix(n.login, "tech"):
+		if strings.HasPrefix(n.login, "tech") {
 			p.Groups = []string{Technicians}
 		}
 		switch n.login {
+		case "manager1":
+			p.Manager = "director1"
+		case "director1":
+			p.Manager = ""
 		case "locked1":
 			p.Locked = true
 		case "mustchange1":
@@ -84,7 +87,7 @@ func SamplePeople(random io.Reader) ([]Person, error) {
 		case "disabled1":
 			p.Disabled = true
 		case "admin1":
-			p.Groups, p.Protected = []string{DomainAdmins}, true
+			p.Groups, p.Protected, p.Manager = []string{DomainAdmins}, true, ""
 		}
 		people = append(people, p)
 	}

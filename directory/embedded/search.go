@@ -2,7 +2,9 @@ package embedded
 
 import (
 	"encoding/hex"
+	"errors"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/jimlambrt/gldap"
@@ -23,11 +25,16 @@ func guidOf(dn string) (string, bool) {
 	return string(b), true
 }
 
+// maxPageSize is how many entries one answer holds (MaxPageSize, MS-ADTS section
+// 3.1.1.3.4.6): whoever wants more asks for pages.
+const maxPageSize = 1000
+
 // search answers as AD does: anonymously only the rootDSE.
 func (s *Server) search(w *gldap.ResponseWriter, r *gldap.Request) {
-	done := func(code int, text string) {
+	done := func(code int, text string, controls ...gldap.Control) {
 		resp := r.NewSearchDoneResponse(gldap.WithResponseCode(code))
 		resp.SetDiagnosticMessage(text)
+		resp.SetControls(controls...)
 		_ = w.Write(resp)
 	}
 	m, err := r.GetSearchMessage()
@@ -41,8 +48,13 @@ func (s *Server) search(w *gldap.ResponseWriter, r *gldap.Request) {
 		return
 	}
 	found, code, text := s.find(r.ConnectionID(), m, match)
-	for i, e := range found {
-		if m.SizeLimit > 0 && int64(i) >= m.SizeLimit {
+	page, next, err := pageOf(found, m.Controls)
+	if err != nil {
+		done(gldap.ResultUnwillingToPerform, "00000057: LdapErr: DSID-0C090A7C, comment: Error processing control, data 0, v4563")
+		return
+	}
+	for i, e := range page {
+		if i == maxPageSize || m.SizeLimit > 0 && int64(i) >= m.SizeLimit {
 			done(gldap.ResultSizeLimitExceeded, "")
 			return
 		}
@@ -54,7 +66,40 @@ func (s *Server) search(w *gldap.ResponseWriter, r *gldap.Request) {
 			return // the client has gone
 		}
 	}
+	if next != nil {
+		done(code, text, next)
+		return
+	}
 	done(code, text)
+}
+
+// pageOf is the part of found that a request's paging control asks for, and the
+// control to answer with (RFC 2696); all of it and none where there is no such
+// control. The cookie is how many entries were given before: nothing is kept
+// between two pages, and who was deleted meanwhile may cost another a place.
+func pageOf(found []*entry, controls []gldap.Control) ([]*entry, gldap.Control, error) {
+	i := slices.IndexFunc(controls, func(c gldap.Control) bool { return c.GetControlType() == oidPaging })
+	if i < 0 {
+		return found, nil, nil
+	}
+	asked, ok := controls[i].(*gldap.ControlPaging)
+	if !ok {
+		return nil, nil, errors.New("embedded: no paging control")
+	}
+	from := 0
+	if len(asked.Cookie) > 0 {
+		var err error
+		if from, err = strconv.Atoi(string(asked.Cookie)); err != nil || from < 0 {
+			return nil, nil, errors.New("embedded: not a cookie of ours")
+		}
+	}
+	from = min(from, len(found))
+	to := min(from+min(int(asked.PagingSize), maxPageSize), len(found))
+	answer := &gldap.ControlPaging{}
+	if to < len(found) && asked.PagingSize > 0 { // size 0 ends the listing
+		answer.SetCookie(strconv.AppendInt(nil, int64(to), 10))
+	}
+	return found[from:to], answer, nil
 }
 
 func (s *Server) find(connection int, m *gldap.SearchMessage, match matcher) ([]*entry, int, string) {

@@ -11,6 +11,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -141,6 +142,24 @@ func (s *Server) Add(p Person) error {
 			if err := s.data.identify(dn, s.cfg.Rand); err != nil {
 				return err
 			}
+		}
+	}
+	return s.data.save(s.cfg.Dir)
+}
+
+// Remove deletes a person while the server runs, and whoever names it as manager has
+// none from then on, as in AD.
+func (s *Server) Remove(login string) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	at := slices.IndexFunc(s.data.Accounts, func(a *account) bool { return foldEqual(a.Login, login) })
+	if at < 0 {
+		return fmt.Errorf("embedded: nobody called %q", login)
+	}
+	s.data.Accounts = slices.Delete(slices.Clone(s.data.Accounts), at, at+1)
+	for _, a := range s.data.Accounts {
+		if foldEqual(a.Manager, login) {
+			a.Manager = ""
 		}
 	}
 	return s.data.save(s.cfg.Dir)

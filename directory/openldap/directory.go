@@ -24,13 +24,15 @@ const (
 )
 
 // Directory is one OpenLDAP-style directory. It implements directory.Directory,
-// Changer, Unlocker, Authenticator and Examiner, and is safe for concurrent use.
+// Changer, Unlocker, Authenticator, Resolver, Lister and Examiner, and is safe for
+// concurrent use.
 type Directory struct {
-	name   string
-	cfg    Config
-	client *ldapconn.Client
-	now    func() time.Time
-	places ldapconn.Places
+	name     string
+	cfg      Config
+	client   *ldapconn.Client
+	now      func() time.Time
+	places   ldapconn.Places
+	pageSize int
 
 	policies *ldapconn.Cache[string, policy]
 	seen     *ldapconn.Cache[directory.ID, snapshot]
@@ -55,6 +57,8 @@ var (
 	_ directory.Changer       = (*Directory)(nil)
 	_ directory.Unlocker      = (*Directory)(nil)
 	_ directory.Authenticator = (*Directory)(nil)
+	_ directory.Resolver      = (*Directory)(nil)
+	_ directory.Lister        = (*Directory)(nil)
 	_ directory.Examiner      = (*Directory)(nil)
 )
 
@@ -62,14 +66,18 @@ var (
 type Option func(*options)
 
 type options struct {
-	now  func() time.Time
-	conn []ldapconn.Option
+	now      func() time.Time
+	pageSize int
+	conn     []ldapconn.Option
 }
 
 // WithClock replaces time.Now, for everything but network deadlines.
 func WithClock(now func() time.Time) Option {
 	return func(o *options) { o.now = now; o.conn = append(o.conn, ldapconn.WithClock(now)) }
 }
+
+// WithPageSize replaces how many people one page of a listing holds.
+func WithPageSize(n int) Option { return func(o *options) { o.pageSize = n } }
 
 // New checks cfg and makes the directory called name. It dials nothing: whether
 // the servers answer is found out by the first request, or by Examine.
@@ -80,7 +88,7 @@ func New(name string, cfg Config, opts ...Option) (*Directory, error) {
 	if faults := cfg.Validate(); len(faults) > 0 {
 		return nil, errors.Join(faults...)
 	}
-	o := options{now: time.Now}
+	o := options{now: time.Now, pageSize: ldapconn.PageSize}
 	for _, opt := range opts {
 		opt(&o)
 	}
@@ -93,7 +101,7 @@ func New(name string, cfg Config, opts ...Option) (*Directory, error) {
 		return nil, err
 	}
 	return &Directory{
-		name: name, cfg: cfg, client: client, now: o.now, places: places,
+		name: name, cfg: cfg, client: client, now: o.now, places: places, pageSize: o.pageSize,
 		policies: ldapconn.NewCache[string, policy](policyTTL, 1000, o.now),
 		seen:     ldapconn.NewCache[directory.ID, snapshot](policyTTL, 10_000, o.now),
 		roots:    ldapconn.NewCache[string, root](5*time.Minute, 100, o.now),
@@ -115,6 +123,15 @@ func (d *Directory) uuid(u directory.User) (string, error) {
 	return id, nil
 }
 
+// id is what an entry is known by, the same in a User and in a listing.
+func (d *Directory) id(e *ldap.Entry) (directory.ID, error) {
+	id := strings.ToLower(e.GetAttributeValue("entryUUID"))
+	if !validUUID.MatchString(id) {
+		return "", unavailable(errNoUUID, e.DN)
+	}
+	return directory.ID(d.name + ":" + id), nil
+}
+
 // nobody is looked up in place of what cannot be a name, so that refusing it
 // costs what finding nobody costs.
 const nobody = "postern-nobody-has-this-name"
@@ -126,7 +143,7 @@ func (d *Directory) Find(ctx context.Context, typed string) (directory.User, err
 	if !ok {
 		value = nobody
 	}
-	return d.find(ctx, "", ok, ldapconn.AnyEqual(value, d.cfg.LoginAttributes...))
+	return d.find(ctx, "", ok, d.search(ldapconn.AnyEqual(value, d.cfg.LoginAttributes...), d.attributes()...))
 }
 
 // Read implements directory.Directory.
@@ -135,13 +152,12 @@ func (d *Directory) Read(ctx context.Context, old directory.User) (directory.Use
 	if err != nil {
 		return directory.User{}, err
 	}
-	return d.find(ctx, old.Server, true, ldapconn.AnyEqual(id, "entryUUID"))
+	return d.find(ctx, old.Server, true, d.search(ldapconn.AnyEqual(id, "entryUUID"), d.attributes()...))
 }
 
-// find reads the one person a filter matches. ok false does the same work and
-// finds nobody.
-func (d *Directory) find(ctx context.Context, pin string, ok bool, filter string) (directory.User, error) {
-	req := d.search(filter, d.attributes()...)
+// find reads the one person that req finds. ok false does the same work and finds
+// nobody.
+func (d *Directory) find(ctx context.Context, pin string, ok bool, req *ldap.SearchRequest) (directory.User, error) {
 	var u directory.User
 	began := d.now()
 	err := d.client.Read(ctx, pin, func(c *ldapconn.Conn) error {
@@ -153,10 +169,11 @@ func (d *Directory) find(ctx context.Context, pin string, ok bool, filter string
 		res, err := c.Search(req)
 		switch code := ldapconn.Code(err); {
 		case code == ldap.LDAPResultSizeLimitExceeded:
+		case req.Scope == ldap.ScopeBaseObject && ldapconn.Absent(err):
 		case err != nil && code < 0:
 			return err
 		case err != nil:
-			return unavailable(err, "searching "+d.cfg.BaseDN)
+			return unavailable(err, "searching "+req.BaseDN)
 		}
 		if !ok || err != nil || len(res.Entries) != 1 {
 			if d.cfg.GroupBase != "" {

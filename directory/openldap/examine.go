@@ -19,11 +19,11 @@ func (d *Directory) Examine(ctx context.Context) []directory.Finding {
 		out = append(out, d.examineServer(c)...)
 		out = append(out, d.examineAccount(c)...)
 		f, people := ldapconn.People(c, d.cfg.BaseDN, d.cfg.UserFilter)
-		out = append(out, f)
+		out = append(out, f, ldapconn.Managers(people))
 		if len(people) > 0 {
 			out = append(out, d.examinePerson(c, people[0].DN))
 		}
-		return append(out, d.examinePolicy(c), d.examineGroups(c))
+		return append(out, d.examinePolicy(c), d.examineGroups(c), d.examineListing(c))
 	})
 }
 
@@ -156,4 +156,20 @@ func (d *Directory) examineGroups(c *ldapconn.Conn) directory.Finding {
 			fmt.Sprintf("access to dn.exact=%q by dn.exact=%q read", d.cfg.PrivilegedGroups[0], d.cfg.BindDN))
 	}
 	return ok("privileged", "%d accounts and groups are out of bounds", len(p.dns)+len(p.logins))
+}
+
+// examineListing goes through everybody, as a report does: only the end shows
+// whether the server's limits allow it.
+func (d *Directory) examineListing(c *ldapconn.Conn) directory.Finding {
+	n := 0
+	err := c.Pages(d.everybody(), d.pageSize, func(*ldap.Entry) error { n++; return nil })
+	switch {
+	case err == nil:
+		return ok("listing", "%s: all %d people can be listed", c.Server(), n)
+	case ldapconn.Code(err) == ldap.LDAPResultSizeLimitExceeded:
+		return bad(directory.Warning, "listing", fmt.Sprintf("%s ends a listing after %d people", c.Server(), n),
+			"reports about everybody are refused rather than made of some", fmt.Sprintf("limits dn.exact=%q size.prtotal=unlimited", d.cfg.BindDN))
+	}
+	return bad(directory.Warning, "listing", fmt.Sprintf("%s: people cannot be listed: %v", c.Server(), err),
+		"reports about everybody cannot be made", fmt.Sprintf("limits dn.exact=%q size.prtotal=unlimited", d.cfg.BindDN))
 }

@@ -29,9 +29,12 @@ func (d *Directory) attributes() []string {
 }
 
 func (d *Directory) user(c *ldapconn.Conn, e *ldap.Entry, protected *protected) (directory.User, error) {
-	id := strings.ToLower(e.GetAttributeValue("entryUUID"))
+	id, err := d.id(e)
+	if err != nil {
+		return directory.User{}, err
+	}
 	u := directory.User{
-		ID:        directory.ID(d.name + ":" + id),
+		ID:        id,
 		Directory: d.name,
 		DN:        e.DN,
 		Server:    c.Server(),
@@ -43,9 +46,6 @@ func (d *Directory) user(c *ldapconn.Conn, e *ldap.Entry, protected *protected) 
 		Phone:     ldapconn.Values(e, d.cfg.PhoneAttributes),
 		Manager:   e.GetAttributeValue("manager"),
 		Groups:    e.GetAttributeValues("memberOf"),
-	}
-	if !validUUID.MatchString(id) {
-		return u, unavailable(errNoUUID, e.DN)
 	}
 	if d.cfg.LanguageAttribute != "" {
 		u.Language = e.GetAttributeValue(d.cfg.LanguageAttribute)

@@ -116,6 +116,38 @@ func (t *timed) RevokeSessions(ctx context.Context, u directory.User) (err error
 	return d.RevokeSessions(ctx, u)
 }
 
+// Resolve implements directory.Resolver.
+func (t *timed) Resolve(ctx context.Context, from directory.User, ref string) (_ directory.User, err error) {
+	d, ok := t.Directory.(directory.Resolver)
+	if !ok {
+		return directory.User{}, t.lacks()
+	}
+	defer t.done("resolve", t.now(), &err)
+	return d.Resolve(ctx, from, ref)
+}
+
+// People implements directory.Lister. What each does with somebody is not the
+// directory's: neither its time nor its error is counted.
+func (t *timed) People(ctx context.Context, each func(directory.ID) error) error {
+	d, ok := t.Directory.(directory.Lister)
+	if !ok {
+		return t.lacks()
+	}
+	var counted, stopped error
+	began := t.now()
+	defer func() { t.done("people", began, &counted) }()
+	err := d.People(ctx, func(id directory.ID) error {
+		from := t.now()
+		stopped = each(id)
+		began = began.Add(t.now().Sub(from))
+		return stopped
+	})
+	if stopped == nil {
+		counted = err
+	}
+	return err
+}
+
 // Examine implements directory.Examiner.
 func (t *timed) Examine(ctx context.Context) []directory.Finding {
 	d, ok := t.Directory.(directory.Examiner)

@@ -166,6 +166,17 @@ func (d able) ChangePassword(context.Context, directory.User, directory.Secret, 
 func (d able) Unlock(context.Context, directory.User) error                         { return d.err }
 func (d able) Authenticate(context.Context, directory.User, directory.Secret) error { return d.err }
 func (d able) RevokeSessions(context.Context, directory.User) error                 { return d.err }
+func (d able) Resolve(context.Context, directory.User, string) (directory.User, error) {
+	return directory.User{Login: "boss"}, d.err
+}
+func (d able) People(_ context.Context, each func(directory.ID) error) error {
+	for _, id := range []directory.ID{"corp:1", "corp:2"} {
+		if err := each(id); err != nil {
+			return err
+		}
+	}
+	return d.err
+}
 func (d able) Examine(context.Context) []directory.Finding {
 	return []directory.Finding{{Check: "tls"}}
 }
@@ -184,6 +195,8 @@ func TestDirectoryIsTimedAndUnchanged(t *testing.T) {
 		directory.Unlocker
 		directory.Authenticator
 		directory.Revoker
+		directory.Resolver
+		directory.Lister
 		directory.Examiner
 	}
 	for _, c := range []struct {
@@ -209,7 +222,16 @@ func TestDirectoryIsTimedAndUnchanged(t *testing.T) {
 		if r.MinLength != 10 {
 			t.Errorf("%+v", r)
 		}
-		for op, err := range map[string]error{"read": read, "rules": rules, "set_password": d.SetPassword(ctx, u, pw), "change_password": d.ChangePassword(ctx, u, pw, pw),
+		boss, resolve := d.Resolve(ctx, u, canary)
+		if boss.Login != "boss" {
+			t.Errorf("%+v", boss)
+		}
+		listed := 0
+		people := d.People(ctx, func(directory.ID) error { listed++; return nil })
+		if listed != 2 {
+			t.Errorf("%d people", listed)
+		}
+		for op, err := range map[string]error{"read": read, "resolve": resolve, "people": people, "rules": rules, "set_password": d.SetPassword(ctx, u, pw), "change_password": d.ChangePassword(ctx, u, pw, pw),
 			"unlock": d.Unlock(ctx, u), "authenticate": d.Authenticate(ctx, u, pw), "revoke_sessions": d.RevokeSessions(ctx, u)} {
 			if !errors.Is(err, c.err) {
 				t.Errorf("%s: %v", op, err)
@@ -219,13 +241,29 @@ func TestDirectoryIsTimedAndUnchanged(t *testing.T) {
 			t.Errorf("%+v", f)
 		}
 		body := scrape(t, m)
-		for _, op := range []string{"find", "read", "rules", "set_password", "change_password", "unlock", "authenticate", "revoke_sessions"} {
+		for _, op := range []string{"find", "read", "rules", "set_password", "change_password", "unlock", "authenticate", "revoke_sessions", "resolve"} {
 			demand(t, body, fmt.Sprintf(`postern_directory_operation_seconds_sum{directory="corp",operation="%s",outcome="%s"} 1`, op, c.word))
 		}
+		// Five looks at the clock lie between its beginning and its end: one second each, less one for each of two people.
+		demand(t, body, fmt.Sprintf(`postern_directory_operation_seconds_sum{directory="corp",operation="people",outcome="%s"} 3`, c.word))
 		if strings.Contains(body, canary) {
 			t.Error("the canary is in the metrics")
 		}
 	}
+}
+
+// Somebody who has seen enough people is no fault of the directory's.
+func TestWhatIsDoneWithPeopleIsNotCounted(t *testing.T) {
+	m := NewMetrics("")
+	d, ok := m.Directory("corp", able{}, stepping()).(directory.Lister)
+	if !ok {
+		t.Fatal("the ability is gone")
+	}
+	enough := errors.New("enough")
+	if err := d.People(t.Context(), func(directory.ID) error { return enough }); err != enough {
+		t.Error(err)
+	}
+	demand(t, scrape(t, m), `postern_directory_operation_seconds_sum{directory="corp",operation="people",outcome="ok"} 2`)
 }
 
 // A back end without an ability is told apart by the set as it was before.
@@ -236,10 +274,14 @@ func TestTimedDirectoryLacksWhatTheOtherLacks(t *testing.T) {
 		t.Fatal(err)
 	}
 	ctx, u, pw := t.Context(), directory.User{ID: "corp:1", Directory: "corp"}, directory.NewSecret("x")
-	for op, err := range map[string]error{"change": set.ChangePassword(ctx, u, pw, pw), "unlock": set.Unlock(ctx, u), "bind": set.Authenticate(ctx, u, pw), "revoke": set.RevokeSessions(ctx, u)} {
+	for op, err := range map[string]error{"change": set.ChangePassword(ctx, u, pw, pw), "unlock": set.Unlock(ctx, u), "bind": set.Authenticate(ctx, u, pw), "revoke": set.RevokeSessions(ctx, u),
+		"people": set.People(ctx, func(directory.ID) error { return nil })} {
 		if !errors.Is(err, directory.ErrUnsupported) {
 			t.Errorf("%s: %v", op, err)
 		}
+	}
+	if _, err := set.Resolve(ctx, u, "x"); !errors.Is(err, directory.ErrUnsupported) {
+		t.Error(err)
 	}
 	if f := set.Examine(ctx); len(f) != 0 {
 		t.Errorf("%+v", f)

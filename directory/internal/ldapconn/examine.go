@@ -126,12 +126,13 @@ func Clock(addr string, theirs, ours time.Time) directory.Finding {
 	return f
 }
 
-// People counts who can be found under base, up to a thousand.
+// People counts who can be found under base, up to a thousand, and reads of them
+// what Managers looks at.
 func People(c *Conn, base, filter string) (directory.Finding, []*ldap.Entry) {
 	const enough = 1000
 	f := directory.Finding{Check: "base"}
 	res, err := c.Search(ldap.NewSearchRequest(base, ldap.ScopeWholeSubtree, ldap.NeverDerefAliases, enough, 0, false,
-		filter, []string{"1.1"}, nil))
+		filter, []string{"manager"}, nil))
 	code := Code(err)
 	if err != nil && code != ldap.LDAPResultSizeLimitExceeded {
 		f.Severity, f.What = directory.Failure, fmt.Sprintf("%s cannot be searched: %v", base, err)
@@ -151,4 +152,20 @@ func People(c *Conn, base, filter string) (directory.Finding, []*ldap.Entry) {
 		f.What = fmt.Sprintf("%s holds %d people", base, n)
 	}
 	return f, res.Entries
+}
+
+// Managers counts on how many of these people a manager is seen. None at all may be
+// how the directory is kept, or a right that is missing: no server tells.
+func Managers(people []*ldap.Entry) directory.Finding {
+	n := 0
+	for _, p := range people {
+		if p.GetAttributeValue("manager") != "" {
+			n++
+		}
+	}
+	f := directory.Finding{Check: "manager", What: fmt.Sprintf("a manager is seen on %d of %d people", n, len(people))}
+	if n == 0 {
+		f.What += ": nobody can be asked for a manager's approval, here or where the service account may not read it"
+	}
+	return f
 }

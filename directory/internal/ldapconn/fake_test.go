@@ -91,6 +91,7 @@ type fake struct {
 
 	mu    sync.Mutex
 	log   []seen
+	pages map[net.Conn]*ldap.ControlPaging // of the request being answered, where it has one
 	conns []net.Conn
 	wg    sync.WaitGroup
 }
@@ -102,7 +103,7 @@ func serve(t *testing.T, tc *tls.Config, answer func(*fake, net.Conn, ber.Tag, i
 	if err != nil {
 		t.Fatal(err)
 	}
-	f := &fake{l: l, answer: answer}
+	f := &fake{l: l, answer: answer, pages: map[net.Conn]*ldap.ControlPaging{}}
 	f.wg.Go(func() {
 		for n := 0; ; n++ {
 			nc, err := l.Accept()
@@ -154,6 +155,7 @@ func (f *fake) talk(nc net.Conn, n int) {
 		}
 		f.mu.Lock()
 		f.log = append(f.log, s)
+		f.pages[nc] = pagingOf(p)
 		f.mu.Unlock()
 		if f.answer != nil {
 			if handled, keep := f.answer(f, nc, op.Tag, id, op); handled {
@@ -168,6 +170,21 @@ func (f *fake) talk(nc net.Conn, n int) {
 		}
 		reply(nc, id, op.Tag, ldap.LDAPResultSuccess, "")
 	}
+}
+
+// pagingOf is the paging control of a message, or nil.
+func pagingOf(message *ber.Packet) *ldap.ControlPaging {
+	if len(message.Children) < 3 {
+		return nil
+	}
+	for _, child := range message.Children[2].Children {
+		if c, err := ldap.DecodeControl(child); err == nil {
+			if paging, ok := c.(*ldap.ControlPaging); ok {
+				return paging
+			}
+		}
+	}
+	return nil
 }
 
 func (f *fake) count(op ber.Tag) int {

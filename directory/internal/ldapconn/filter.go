@@ -32,14 +32,22 @@ func Typable(login string) bool {
 // equals value: one equality node for each attribute, whatever value holds. It
 // panics on a name that ValidAttribute refuses, which Validate has refused before.
 func AnyEqual(value string, attributes ...string) string {
-	escaped := ldap.EscapeFilter(value)
+	return anyOf(ldap.EscapeFilter(value), attributes)
+}
+
+// AnyPresent builds the filter that is true where one of the attributes has a
+// value: of whom AnyEqual could find by some name. It panics as AnyEqual does.
+func AnyPresent(attributes ...string) string { return anyOf("*", attributes) }
+
+// anyOf takes its value as it stands in the filter.
+func anyOf(value string, attributes []string) string {
 	var b strings.Builder
 	b.WriteString("(|")
 	for _, a := range attributes {
 		if !ValidAttribute(a) {
 			panic(fmt.Sprintf("ldapconn: %q is not an attribute name", a))
 		}
-		b.WriteString("(" + a + "=" + escaped + ")")
+		b.WriteString("(" + a + "=" + value + ")")
 	}
 	b.WriteString(")")
 	return b.String()

@@ -86,3 +86,10 @@ func TestPlacesRefuseByBranchAndNotByText(t *testing.T) {
 		}
 	}
 }
+
+func TestWhoeverHasOneOfTheNamesIsPresent(t *testing.T) {
+	p, err := ldap.CompileFilter(AnyPresent("uid", "mail"))
+	if err != nil || p.Tag != ldap.FilterOr || len(p.Children) != 2 || p.Children[0].Tag != ldap.FilterPresent || p.Children[1].Tag != ldap.FilterPresent {
+		t.Errorf("%v, %v", p, err)
+	}
+}
