@@ -56,13 +56,17 @@ func (s *shelf) Commit(_ context.Context, c enrol.Change) error {
 }
 
 // app is a factor whose set-up is confirmed by "right".
-type app struct{ flowtest.Factor }
+type app struct {
+	flowtest.Factor
+	groups []string // of whom the last set-up was for
+}
 
 func (a *app) Offer(context.Context, verify.Subject) (verify.Challenge, error) {
 	return verify.Challenge{Kind: a.K}, nil
 }
 
-func (a *app) Enrol(_ context.Context, _ verify.Subject, _ verify.Challenge, answer []byte) (verify.Enrolment, error) {
+func (a *app) Enrol(_ context.Context, s verify.Subject, _ verify.Challenge, answer []byte) (verify.Enrolment, error) {
+	a.groups = s.User.Groups
 	if bytes.Equal(answer, []byte("another make")) {
 		return verify.Enrolment{}, fmt.Errorf("%w: %w", verify.ErrNotAllowed, verify.ErrWrong)
 	}
@@ -98,7 +102,7 @@ func newRig(t *testing.T) *rig {
 	}
 	var err error
 	r.Service, err = enrol.New(enrol.Options{Directory: r.dir, Policy: scope{}, Store: r.shelf, Now: now, Rand: rand.Reader, Fresh: 10 * time.Minute,
-		Factors: []verify.Enroller{&app{flowtest.Factor{K: verify.TOTP, Now: now}}, &app{flowtest.Factor{K: verify.RecoveryCode, Now: now}}}})
+		Factors: []verify.Enroller{&app{Factor: flowtest.Factor{K: verify.TOTP, Now: now}}, &app{Factor: flowtest.Factor{K: verify.RecoveryCode, Now: now}}}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -271,6 +275,23 @@ func TestARefusedModelIsNotCalledAWrongAnswer(t *testing.T) {
 	_, err := r.Enrol(ctx, w, verify.TOTP, []byte("another make"), "")
 	if !errors.Is(err, verify.ErrNotAllowed) || errors.Is(err, enrol.ErrBadReply) || len(r.shelf.changes) != 0 {
 		t.Errorf("got %v, %d changes", err, len(r.shelf.changes))
+	}
+}
+
+// Some groups may enrol less than others: who joined one after signing in is a
+// member for every set-up since.
+func TestASetUpIsJudgedByTheGroupsOfNow(t *testing.T) {
+	r := newRig(t)
+	w := r.who(alice, "s1")
+	if _, err := r.Offer(ctx, w, verify.TOTP); err != nil {
+		t.Fatal(err)
+	}
+	r.dir.Edit(alice, func(u *directory.User) { u.Groups = []string{"Helpdesk"} })
+	if _, err := r.Enrol(ctx, w, verify.TOTP, []byte("right"), ""); err != nil {
+		t.Fatal(err)
+	}
+	if got := r.Factors[0].(*app).groups; !slices.Equal(got, []string{"Helpdesk"}) {
+		t.Errorf("the factor was told of %v", got)
 	}
 }
 

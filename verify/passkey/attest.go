@@ -14,6 +14,7 @@ import (
 	"github.com/go-webauthn/webauthn/webauthn"
 	"github.com/google/uuid"
 
+	"postern/directory"
 	"postern/verify"
 )
 
@@ -47,14 +48,15 @@ var ErrNotAllowed = fmt.Errorf("passkey: %w: %w", verify.ErrNotAllowed, verify.E
 // makers is the policy for new passkeys.
 type makers struct {
 	demand  Attestation
-	bound   bool
+	bound   bool     // everybody's
+	groups  []string // else, these groups'
 	allowed []uuid.UUID
 	blob    *blobFile // nil unless the demand needs it
 	now     func() time.Time
 }
 
 func newMakers(cfg Config, now func() time.Time) (*makers, error) {
-	m := &makers{demand: cfg.Attestation, bound: cfg.DeviceBound, now: now}
+	m := &makers{demand: cfg.Attestation, bound: cfg.DeviceBound, groups: slices.Clone(cfg.DeviceBoundGroups), now: now}
 	if m.demand == "" {
 		m.demand = None
 	}
@@ -97,20 +99,25 @@ func (m *makers) preference() protocol.ConveyancePreference {
 	return protocol.PreferDirectAttestation
 }
 
+// mustBeBound says whether a new passkey of u may not leave its device.
+func (m *makers) mustBeBound(u directory.User) bool {
+	return m.bound || directory.MemberOf(u, m.groups...)
+}
+
 // hints lead the browser to devices that can be device-bound (WebAuthn L3
 // section 5.8.7): a security key first, then what this computer keeps. Never to
 // the phone, whose passkeys are synced. They are hints; the flag decides.
-func (m *makers) hints() []protocol.PublicKeyCredentialHints {
-	if !m.bound {
+func (m *makers) hints(u directory.User) []protocol.PublicKeyCredentialHints {
+	if !m.mustBeBound(u) {
 		return nil
 	}
 	return []protocol.PublicKeyCredentialHints{protocol.PublicKeyCredentialHintSecurityKey, protocol.PublicKeyCredentialHintClientDevice}
 }
 
-// allow judges a credential whose statement, if any, the library has verified.
+// allow judges a new credential of u's whose statement, if any, the library has verified.
 // Errors that are not ErrNotAllowed are faults of the portal.
-func (m *makers) allow(ctx context.Context, made *webauthn.Credential, answer *protocol.ParsedCredentialCreationData) error {
-	if m.bound && made.Flags.BackupEligible {
+func (m *makers) allow(ctx context.Context, u directory.User, made *webauthn.Credential, answer *protocol.ParsedCredentialCreationData) error {
+	if m.mustBeBound(u) && made.Flags.BackupEligible {
 		return notAllowed("it may be copied off its device")
 	}
 	if m.demand == None {

@@ -147,7 +147,6 @@ func TestANewPasskeyMustProveWhatThePolicyDemands(t *testing.T) {
 
 func TestDeviceBoundRefusesWhatCanBeCopied(t *testing.T) {
 	w := newWorld(t)
-	eligible := func(c *passkeytest.Ceremony) { c.Flags |= passkeytest.BackupEligible }
 	for _, demand := range []Attestation{None, Certified} {
 		cfg := w.config(demand)
 		cfg.DeviceBound = true

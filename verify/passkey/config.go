@@ -12,6 +12,7 @@ import (
 	"github.com/go-webauthn/webauthn/protocol"
 	"github.com/go-webauthn/webauthn/webauthn"
 
+	"postern/directory"
 	"postern/verify"
 )
 
@@ -44,12 +45,15 @@ type Config struct {
 	// backup eligible flag, WebAuthn L3 section 6.1.3). The flag is the device's own
 	// word: only with Listed or Certified is it known whose word that is.
 	DeviceBound bool `yaml:"device_bound"`
+	// DeviceBoundGroups refuses the same to the members of these groups alone, by DN
+	// or common name, as directory.MemberOf has it.
+	DeviceBoundGroups []string `yaml:"device_bound_groups"`
 }
 
 // DefaultConfig is what holds when nothing is said. Five minutes is the lower
 // end of what WebAuthn L3 section 15.1 recommends for people who need time.
 func DefaultConfig() Config {
-	return Config{Timeout: 5 * time.Minute, Max: 10, Attestation: None, AllowedAAGUIDs: []string{}}
+	return Config{Timeout: 5 * time.Minute, Max: 10, Attestation: None, AllowedAAGUIDs: []string{}, DeviceBoundGroups: []string{}}
 }
 
 // Validate returns every fault that can be seen without the public address and
@@ -92,6 +96,19 @@ func (c Config) Validate() []error {
 	}
 	if c.MetadataRoot != "" && c.Metadata == "" {
 		add("metadata_root: only counts with metadata")
+	}
+	if c.DeviceBound && len(c.DeviceBoundGroups) > 0 {
+		// Somebody believes that everybody else may have synced ones.
+		add("device_bound_groups: device_bound: true holds for everybody already")
+	}
+	for i, g := range c.DeviceBoundGroups {
+		switch {
+		case strings.TrimSpace(g) == "":
+			add("device_bound_groups[%d]: is empty", i)
+		case strings.Contains(g, "=") && len(directory.ParseDN(g)) == 0:
+			// It would match nobody, and the rule would be off unseen.
+			add("device_bound_groups[%d]: %q is neither a DN nor a name", i, g)
+		}
 	}
 	return faults
 }

@@ -34,13 +34,14 @@ func (f *Factor) Offer(ctx context.Context, s verify.Subject) (verify.Challenge,
 	if err != nil {
 		return verify.Challenge{}, fmt.Errorf("passkey: offer: %w", err)
 	}
-	options.Response.Hints = f.makers.hints()
+	options.Response.Hints = f.makers.hints(*s.User)
 	return f.open(options, asked{Case: s.Case, Owner: s.ID, Session: *session})
 }
 
 // Enrol implements verify.Enroller. ErrDuplicate when the credential's id is
 // enrolled already, whoever has it; ErrNotAllowed when the policy for new
-// passkeys (Config.Attestation, Config.DeviceBound) refuses a good answer.
+// passkeys (Config.Attestation, Config.DeviceBound, Config.DeviceBoundGroups)
+// refuses a good answer. Groups are those of s.User, which should be freshly read.
 func (f *Factor) Enrol(ctx context.Context, s verify.Subject, offer verify.Challenge, answer []byte) (verify.Enrolment, error) {
 	session, err := f.session(s, offer, s.ID)
 	if err != nil {
@@ -69,7 +70,7 @@ func (f *Factor) Enrol(ctx context.Context, s verify.Subject, offer verify.Chall
 	if rk := made.Extensions.RK; rk != nil && !*rk {
 		return verify.Enrolment{}, refused(errors.New("not discoverable"))
 	}
-	if err := f.makers.allow(ctx, made, parsed); err != nil {
+	if err := f.makers.allow(ctx, *s.User, made, parsed); err != nil {
 		return verify.Enrolment{}, err
 	}
 	switch _, err := f.vault.ByHandle(ctx, verify.Passkey, made.ID); {
