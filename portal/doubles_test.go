@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"postern/directory"
+	"postern/portal/access"
 	"postern/portal/audit"
 	"postern/portal/enrol"
 	"postern/portal/limit"
@@ -94,7 +95,38 @@ var offers = map[verify.Kind]string{
 	verify.RecoveryCode: `{"codes":["AAAA-BBBB-CCCC-DDDD"]}`,
 }
 
-func (o *own) Offer(_ context.Context, w enrol.Who, k verify.Kind) (verify.Challenge, error) {
+func (o *own) Standing(context.Context, enrol.Who) (access.Standing, error) {
+	return access.Standing{}, nil
+}
+
+func (o *own) Report(_ context.Context, token string) (enrol.Reported, error) {
+	if token != goodLink {
+		return enrol.Reported{}, enrol.ErrNoLink
+	}
+	return enrol.Reported{ID: alice.ID, Login: alice.Login}, nil
+}
+
+// goodLink is the one link there is.
+const goodLink = "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"
+
+func (o *own) NotMe(_ context.Context, token, _, _ string) error {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if token != goodLink {
+		return enrol.ErrNoLink
+	}
+	o.calls = append(o.calls, "notme")
+	return nil
+}
+
+func (o *own) NotMine(context.Context, enrol.Who) error {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.calls = append(o.calls, "notmine")
+	return o.ended
+}
+
+func (o *own) Offer(_ context.Context, w enrol.Who, k verify.Kind, _ string) (verify.Challenge, error) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if err := o.allow(w, "offer"); err != nil {

@@ -114,6 +114,7 @@ func newCore(t testing.TB, now func() time.Time) *core {
 	}
 	var err error
 	f.real, err = flow.New(flow.Options{Directory: f.dir, Policy: rulebook{}, Factors: factors, Vault: vault{}, Store: f.store, Counters: f.store,
+		Accounts: flowtest.NewAccounts(), ContactKey: bytes.Repeat([]byte{8}, 32),
 		Limits: &limits{}, Judge: lenient{}, DecoyKey: bytes.Repeat([]byte{7}, 32), Strikes: flow.DefaultStrikeRule, Now: now, Rand: rand.Reader})
 	if err != nil {
 		t.Fatal(err)
@@ -195,6 +196,27 @@ func (f *core) Cancel(ctx context.Context, id string) error {
 		return err
 	}
 	return f.real.Cancel(ctx, id)
+}
+
+func (f *core) Request(ctx context.Context, token string, by access.Principal) (flow.Request, error) {
+	if err := f.note("request"); err != nil {
+		return flow.Request{}, err
+	}
+	return f.real.Request(ctx, token, by)
+}
+
+func (f *core) Vouch(ctx context.Context, a flow.Answer) (flow.Request, error) {
+	if err := f.note("vouch"); err != nil {
+		return flow.Request{}, err
+	}
+	return f.real.Vouch(ctx, a)
+}
+
+func (f *core) Decline(ctx context.Context, a flow.Answer) (flow.Request, error) {
+	if err := f.note("decline"); err != nil {
+		return flow.Request{}, err
+	}
+	return f.real.Decline(ctx, a)
 }
 
 // edit changes the newest case behind everybody's back.

@@ -23,6 +23,9 @@ func (h *house) posts() map[string][]string {
 		"/me/factors/:id/remove":  {},
 		"/me/factors/:id/rename":  {"name", "Phone"},
 		"/me/factors/:kind/offer": {},
+		"/me/notme":               {},
+		"/approve/:token":         {"decision", "no", "note", "I know nothing of it"},
+		"/notme/:token":           {},
 		"/me/factors/:kind/enrol": {"answer", "123456"},
 	}
 	posts := map[string][]string{}

@@ -111,7 +111,7 @@ func TestReadingChangesNothing(t *testing.T) {
 		}
 	}
 	for _, call := range h.core.asked()[from:] {
-		if !slices.Contains([]string{"load", "options", "checklist"}, call) {
+		if !slices.Contains([]string{"load", "options", "checklist", "request"}, call) {
 			t.Errorf("reading called %s", call)
 		}
 	}

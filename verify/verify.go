@@ -8,7 +8,9 @@ package verify
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
+	"fmt"
 	"time"
 
 	"postern/directory"
@@ -73,6 +75,23 @@ type Subject struct {
 	Case    string // a code is bound to one case and works in no other
 	Purpose string
 	Lang    string
+	Ends    time.Time // when the case is over; zero: not known
+	Ask     Ask       // whom an approval may be asked of
+}
+
+// Ask says whom an approval may be asked of, and how they may answer. It comes
+// from the plan of the case.
+type Ask struct {
+	// Levels is how far up managers are looked for: the first one who can answer is
+	// asked. 0: no manager is.
+	Levels int `json:",omitempty"`
+	// Approvers are logins of those who are asked where no manager can be.
+	Approvers []string `json:",omitempty"`
+	TOTP      bool     `json:",omitempty"` // an authenticator's code is enough for a yes
+	Synced    bool     `json:",omitempty"` // a passkey that is synced between devices may sign
+	SMS       bool     `json:",omitempty"` // told by text message besides
+	// Settled is how long an approver must have had what they answer with.
+	Settled time.Duration `json:",omitempty"`
 }
 
 // Challenge is one open question.
@@ -84,17 +103,22 @@ type Challenge struct {
 	// Public is what the page shows as it is: WebAuthn options as JSON, an otpauth URI.
 	Public  []byte `json:",omitempty"`
 	Expires time.Time
-	// Deliver is what must be sent for the person to be able to answer; the
-	// core sends it in the same transaction and does not keep it with the case.
-	Deliver *Delivery `json:"-"`
+	// Misses are wrong answers by others than the person themselves.
+	Misses int `json:",omitempty"`
+	// Deliver is what must be sent for it to be answered; the core sends it in the
+	// same transaction and does not keep it with the case.
+	Deliver []Delivery `json:"-"`
 }
 
-// Delivery is one code on its way to an address that is read from the
+// Delivery is one message on its way to an address that is read from the
 // directory again when it is sent.
 type Delivery struct {
 	Channel  string            // "mail" or "sms"
 	Template string            // message template, e.g. "code"
 	Args     map[string]string // may hold the code: sealed at rest, never logged
+	// To is who gets it when that is not the person themselves. The message then
+	// leads to the page where they answer.
+	To *directory.User
 }
 
 // Evidence is what a right answer showed.
@@ -104,6 +128,10 @@ type Evidence struct {
 	// DeviceBound: the key cannot be copied off its device (the backup eligible
 	// flag is not set, WebAuthn L3 section 6.1.3).
 	DeviceBound bool `json:",omitempty"`
+	// By is who vouched, when that is not the person themselves; and Record is their
+	// statement, whole, for the audit log.
+	By     directory.ID    `json:",omitempty"`
+	Record json.RawMessage `json:",omitempty"`
 }
 
 // Factor is one way to prove who one is. Both methods are safe for concurrent use.
@@ -135,6 +163,42 @@ type Enroller interface {
 	// nothing: the caller stores it together with the audit event.
 	Enrol(ctx context.Context, s Subject, offer Challenge, answer []byte) (Enrolment, error)
 }
+
+// Voucher is a factor that another person answers. To the person themselves
+// Check says ErrPending, whatever they type.
+type Voucher interface {
+	Factor
+	// Asked are the accounts that may answer c, and nobody else.
+	Asked(c Challenge) []directory.ID
+	// Ballot is how by may say yes to c. An *Unfit when they may not.
+	Ballot(ctx context.Context, s Subject, c Challenge, by directory.User) (Ballot, error)
+	// Vote takes a yes. ErrWrong when number or proof is not right, *Unfit when it
+	// is not v.By's to give.
+	Vote(ctx context.Context, s Subject, c Challenge, v Vote) (Evidence, error)
+	// Stands reports whether a yes given before still counts; *Unfit when not.
+	Stands(ctx context.Context, s Subject, ev Evidence) error
+}
+
+// Ballot is how somebody may answer for another person.
+type Ballot struct {
+	Passkey []byte // options to sign the request, as JSON; nil: no passkey of theirs may
+	TOTP    bool   // a code of their app will do
+}
+
+// Vote is one person's yes for another.
+type Vote struct {
+	By     directory.User // signed in, and read a moment ago
+	Kind   Kind           // what Proof is of: Passkey or TOTP
+	Number string         // the one that only the requester's screen shows
+	Proof  []byte
+}
+
+// Unfit is somebody who may not answer for this person. Reason is a code for the
+// audit log: self, same_person, mutual, not_asked, manager_changed, not_eligible,
+// frozen, no_credential.
+type Unfit struct{ Reason string }
+
+func (e *Unfit) Error() string { return "verify: not theirs to answer: " + e.Reason }
 
 // Signer is a factor whose owner can sign a statement, and not only prove that
 // they are there: a passkey, with the statement's digest as the challenge.
@@ -214,6 +278,8 @@ var (
 	ErrReplayed     = errors.New("verify: used before")
 	ErrPending      = errors.New("verify: no answer yet")
 	ErrNoCredential = errors.New("verify: nothing enrolled")
+	ErrWrongNumber  = fmt.Errorf("%w: of the two numbers", ErrWrong)
+	ErrNobody       = errors.New("verify: there is nobody to ask")
 	ErrDuplicate    = errors.New("verify: enrolled already")
 	ErrTooMany      = errors.New("verify: too many of this kind")
 	// ErrNotAllowed is a good set-up of something the policy does not take:

@@ -49,6 +49,7 @@ type Config struct {
 	Store       Store           `yaml:"store"`
 	Directories []Directory     `yaml:"directories"`
 	Mail        smtp.Config     `yaml:"mail"`
+	Alerts      Alerts          `yaml:"alerts"`
 	SMS         sms.Config      `yaml:"sms"`
 	Policy      policy.Config   `yaml:"policy"`
 	Factors     Factors         `yaml:"factors"`
@@ -116,7 +117,9 @@ func DefaultConfig() Config {
 }
 
 // elements are what the entries of lists start from.
-func elements() []any { return []any{ad.DefaultConfig(), openldap.DefaultConfig()} }
+func elements() []any {
+	return []any{ad.DefaultConfig(), openldap.DefaultConfig(), policy.DefaultConfig().Approval}
+}
 
 // load reads the file, resolves its secrets and checks everything. The error is
 // Faults when the file could be read: all of them, in the order of the file.
@@ -218,6 +221,7 @@ func (c *Config) validate(r *reader) {
 	c.validateDirectories(r)
 	// Mail is not for codes alone: whoever's account was acted on is told so.
 	r.add("mail", c.Mail.Validate()...)
+	r.add("alerts", c.Alerts.Validate()...)
 	r.add("sms", c.SMS.Validate()...)
 	r.add("policy", c.Policy.Validate()...)
 	c.validateFactors(r)
@@ -255,7 +259,7 @@ func (c *Config) validateDirectories(r *reader) {
 
 // setUp are the factors that this program can offer.
 func (c *Config) setUp() []verify.Kind {
-	kinds := []verify.Kind{verify.Passkey, verify.TOTP, verify.Email, verify.RecoveryCode, verify.Password}
+	kinds := []verify.Kind{verify.Passkey, verify.TOTP, verify.Email, verify.RecoveryCode, verify.Password, verify.Approval}
 	if c.SMS.On() {
 		kinds = append(kinds, verify.SMS)
 	}
@@ -280,6 +284,13 @@ func (c *Config) validateFactors(r *reader) {
 		for i, k := range kinds {
 			if k.Class() != "" && !slices.Contains(setUp, k) {
 				r.add("policy", fmt.Errorf("%s.allowed[%d]: %s is not set up", at, i, k))
+			}
+		}
+	}
+	for i, rule := range c.Policy.Rules {
+		for j, name := range rule.Directories {
+			if !slices.ContainsFunc(c.Directories, func(d Directory) bool { return d.Name == name }) {
+				r.add("policy", fmt.Errorf("rules[%d].directories[%d]: there is no directory called %q", i, j, name))
 			}
 		}
 	}

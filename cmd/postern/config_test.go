@@ -78,6 +78,7 @@ func TestExampleShowsTheDefaults(t *testing.T) {
 		{"store.durability", shown.Store.Durability, want.Store.Durability},
 		{"store.connections", shown.Store.Connections, want.Store.Connections},
 		{"store.auto_migrate", shown.Store.AutoMigrate, want.Store.AutoMigrate},
+		{"policy.cooling_off", shown.Policy.CoolingOff, want.Policy.CoolingOff},
 		{"policy.plans", shown.Policy.Plans, want.Policy.Plans},
 		{"factors.totp", shown.Factors.TOTP, want.Factors.TOTP},
 		{"factors.passkey", shown.Factors.Passkey, want.Factors.Passkey},
@@ -92,7 +93,7 @@ func TestExampleShowsTheDefaults(t *testing.T) {
 			t.Errorf("%s: the example shows %+v, the default is %+v", c.key, c.got, c.want)
 		}
 	}
-	for i, e := range elements() {
+	for i, e := range elements()[:2] {
 		shownDir := [2]any{}
 		if shown.Directories[0].AD != nil {
 			shownDir[0] = *shown.Directories[0].AD

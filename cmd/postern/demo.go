@@ -30,6 +30,9 @@ import (
 // with it, so it never changes.
 const demoDirectory = "demo"
 
+// demoCoolingOff is short enough to be seen to end.
+const demoCoolingOff = 2 * time.Minute
+
 func (c *cli) demo() *cobra.Command {
 	var data, listen string
 	cmd := &cobra.Command{
@@ -196,8 +199,12 @@ func (d *demo) program(ctx context.Context, addr string, log *slog.Logger) (*pro
 	cfg.Brand.Support = "555 0100"
 	cfg.Directories = []Directory{{Name: demoDirectory, AD: d.directory()}}
 	for _, plan := range []*policy.PlanConfig{&cfg.Policy.Plans.Reset, &cfg.Policy.Plans.Unlock} {
-		plan.Allowed = append(plan.Allowed, verify.SMS)
+		plan.Allowed = append(plan.Allowed, verify.SMS, verify.Approval)
 	}
+	// Managers answer with the code of /demo at once, or with a passkey that has had
+	// its time, of which the demo gives it less than a day.
+	cfg.Policy.Approval.TOTP, cfg.Policy.Approval.Levels, cfg.Policy.CoolingOff = true, 2, demoCoolingOff
+	cfg.Alerts.Mail = []string{"security@example.org"}
 	if _, err := os.Stat(cfg.Keys); errors.Is(err, os.ErrNotExist) {
 		if err := store.CreateKeys(cfg.Keys); err != nil {
 			return nil, err

@@ -72,6 +72,7 @@ const (
 	keyLimits   = "limits"
 	keyCodes    = "one-time codes"
 	keyRecovery = "recovery codes"
+	keyContacts = "contacts"
 )
 
 // newProgram opens everything and starts nothing. On an error nothing stays open.
@@ -166,6 +167,13 @@ func (p *program) factors(sms bool) (all []verify.Factor, own []verify.Enroller,
 		}
 		all, own = append(all, keys), append(own, keys)
 	}
+	vouched, err := p.openApproval(any(passkeys), apps)
+	if err != nil {
+		return nil, nil, err
+	}
+	if vouched != nil {
+		all = append(all, vouched)
+	}
 	return all, own, nil
 }
 
@@ -194,7 +202,8 @@ func (p *program) build(extras extras) error {
 	p.flow, err = flow.New(flow.Options{
 		Directory: p.people, Policy: p.policy, Factors: factors, Vault: p.db, Store: p.db, Counters: p.db, Limits: limits, Judge: judge,
 		Destination: p.cfg.destination(),
-		DecoyKey:    p.keys.Derive(keyDecoys), Strikes: flow.DefaultStrikeRule, Pace: pace, Now: p.now, Rand: rand.Reader, Log: p.log,
+		Accounts:    p.db, ContactKey: p.keys.Derive(keyContacts), Operators: p.cfg.Alerts.Mail,
+		DecoyKey: p.keys.Derive(keyDecoys), Strikes: flow.DefaultStrikeRule, Pace: pace, Now: p.now, Rand: rand.Reader, Log: p.log,
 		Observe: func(purpose policy.Purpose, outcome string, took time.Duration) {
 			p.metrics.Case(string(purpose), outcome, took)
 		},
@@ -202,7 +211,8 @@ func (p *program) build(extras extras) error {
 	if err != nil {
 		return err
 	}
-	own, err := enrol.New(enrol.Options{Directory: p.people, Policy: p.policy, Store: p.db, Factors: enrollers, Now: p.now, Rand: rand.Reader, Fresh: freshProof})
+	own, err := enrol.New(enrol.Options{Directory: p.people, Policy: p.policy, Store: p.db, Accounts: p.db, Factors: enrollers, Now: p.now, Rand: rand.Reader, Fresh: freshProof,
+		Operators: p.cfg.Alerts.Mail, Incident: func() { p.metrics.Alarm("not_me") }})
 	if err != nil {
 		return err
 	}

@@ -6,6 +6,7 @@
 package audit
 
 import (
+	"encoding/json"
 	"time"
 
 	"postern/directory"
@@ -42,4 +43,7 @@ type Event struct {
 	Outcome Outcome           `json:"outcome"`
 	Reason  string            `json:"reason,omitempty"` // code, never a sentence: "unknown_account", "privileged", "too_short"
 	Detail  map[string]string `json:"detail,omitempty"`
+	// Proof is something that can be checked again without the portal, such as the
+	// signed statement of an approval. JSON, whole: a cut one would prove nothing.
+	Proof json.RawMessage `json:"proof,omitempty"`
 }

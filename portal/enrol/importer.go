@@ -208,5 +208,6 @@ func (m Importer) record(c *Change, u directory.User, name string, at time.Time)
 		return
 	}
 	c.Messages = append(c.Messages, notify.Message{Channel: notify.Mail, To: u.Mail, Who: u, Template: "factor_added", Lang: u.Language, Args: map[string]string{
-		"login": u.Login, "kind": string(m.Sort.Kind), "name": name, "at": at.UTC().Format(time.RFC3339), "address": "", "door": "cli"}})
+		"login": u.Login, "kind": string(m.Sort.Kind), "name": name, "at": at.UTC().Format(time.RFC3339), "address": "", "door": "cli"},
+		Links: []notify.LinkTo{{Kind: notify.NotMe, Account: u.ID, Life: notMeLife}}})
 }

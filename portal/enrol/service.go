@@ -13,7 +13,6 @@ import (
 	"postern/directory"
 	"postern/portal/access"
 	"postern/portal/audit"
-	"postern/portal/notify"
 	"postern/verify"
 )
 
@@ -27,9 +26,14 @@ type Options struct {
 	Directory directory.Directory
 	Policy    Policy
 	Store     Store
+	Accounts  Accounts
 	Factors   []verify.Enroller
-	Now       func() time.Time
-	Rand      io.Reader
+	// Operators are mail addresses that hear of incidents; may be empty.
+	Operators []string
+	// Incident is told that somebody said "this wasn't me"; may be nil.
+	Incident func()
+	Now      func() time.Time
+	Rand     io.Reader
 	// Fresh is how old a proof may be for adding or removing something.
 	Fresh time.Duration
 }
@@ -48,7 +52,7 @@ const (
 
 // New checks that nothing is missing.
 func New(o Options) (*Service, error) {
-	if o.Directory == nil || o.Policy == nil || o.Store == nil || o.Now == nil || o.Rand == nil || o.Fresh <= 0 {
+	if o.Directory == nil || o.Policy == nil || o.Store == nil || o.Accounts == nil || o.Now == nil || o.Rand == nil || o.Fresh <= 0 {
 		return nil, errors.New("enrol: a part is missing")
 	}
 	o.Store = guarded{o.Store}
@@ -96,11 +100,26 @@ func (s *Service) Methods(ctx context.Context, w Who) ([]verify.Credential, erro
 	return s.Store.Methods(ctx, w.Principal.ID)
 }
 
+// Standing is what is remembered of the person's account.
+func (s *Service) Standing(ctx context.Context, w Who) (access.Standing, error) {
+	known, err := s.Accounts.Standing(ctx, w.Principal.ID)
+	return known, unavailable(err)
+}
+
 // Offer begins a set-up. The challenge's Public part is what to show, once.
-func (s *Service) Offer(ctx context.Context, w Who, kind verify.Kind) (verify.Challenge, error) {
+// replaces is the credential of the same kind that goes when the new one is
+// confirmed, and stays until then (security case 45); empty: none.
+func (s *Service) Offer(ctx context.Context, w Who, kind verify.Kind, replaces string) (verify.Challenge, error) {
 	u, err := s.allow(ctx, w)
 	if err != nil {
 		return verify.Challenge{}, err
+	}
+	if replaces != "" {
+		if old, _, err := s.find(ctx, w, replaces); err != nil {
+			return verify.Challenge{}, err
+		} else if old.Kind != kind {
+			return verify.Challenge{}, ErrNoMethod
+		}
 	}
 	f := s.factors[kind]
 	if f == nil {
@@ -114,7 +133,7 @@ func (s *Service) Offer(ctx context.Context, w Who, kind verify.Kind) (verify.Ch
 	if !ch.Expires.IsZero() && ch.Expires.Before(expires) {
 		expires = ch.Expires
 	}
-	return ch, s.Store.HoldOffer(ctx, Offer{Owner: u.ID, Kind: kind, Session: w.Session, Challenge: ch, Expires: expires})
+	return ch, s.Store.HoldOffer(ctx, Offer{Owner: u.ID, Kind: kind, Session: w.Session, Challenge: ch, Replaces: replaces, Expires: expires})
 }
 
 // Pending returns the set-up that waits for its confirmation in this browser,
@@ -179,7 +198,13 @@ func (s *Service) Enrol(ctx context.Context, w Who, kind verify.Kind, answer []b
 		}
 		c.Add = append(c.Add, cred)
 	}
-	s.record(&c, w, u, "factor.added", kind, name)
+	if o.Replaces != "" {
+		c.Remove, c.OnlySession = o.Replaces, w.Session
+		c.Events = append(c.Events, s.event(w, u, "factor.removed", kind))
+	}
+	if err := s.record(ctx, &c, w, u, "factor.added", kind, name); err != nil {
+		return o, err
+	}
 	return o, s.Store.Commit(ctx, c)
 }
 
@@ -220,7 +245,9 @@ func (s *Service) Remove(ctx context.Context, w Who, id string) error {
 		return err
 	}
 	c := Change{Owner: u.ID, Remove: id, OnlySession: w.Session}
-	s.record(&c, w, u, "factor.removed", cred.Kind, cred.Name)
+	if err := s.record(ctx, &c, w, u, "factor.removed", cred.Kind, cred.Name); err != nil {
+		return err
+	}
 	return s.Store.Commit(ctx, c)
 }
 
@@ -256,6 +283,13 @@ func (s *Service) Still(ctx context.Context, w Who) (directory.User, error) {
 	case u.ID != w.Principal.ID, s.Policy.Eligible(u) != "", !u.State.PasswordSet.Equal(w.Principal.User.State.PasswordSet):
 		return u, ErrEnded
 	}
+	standing, err := s.Accounts.Standing(ctx, u.ID)
+	if err != nil {
+		return u, unavailable(err)
+	}
+	if !standing.Frozen.IsZero() {
+		return u, ErrEnded
+	}
 	return u, nil
 }
 
@@ -286,22 +320,24 @@ func (s *Service) event(w Who, u directory.User, kind string, factor verify.Kind
 		Door: string(w.Principal.Door), Address: w.Address, Factor: string(factor), Outcome: audit.OK}
 }
 
-// record adds the audit event and the notice to every address.
-func (s *Service) record(c *Change, w Who, u directory.User, what string, kind verify.Kind, name string) {
+// record adds the audit event and the notice to every address, old ones too.
+func (s *Service) record(ctx context.Context, c *Change, w Who, u directory.User, what string, kind verify.Kind, name string) error {
 	c.Events = append(c.Events, s.event(w, u, what, kind))
-	if len(u.Mail) == 0 {
-		return
+	standing, err := s.Accounts.Standing(ctx, u.ID)
+	if err != nil {
+		return unavailable(err)
+	}
+	to := standing.Addresses(u, s.Now())
+	if len(to) == 0 {
+		return nil
 	}
 	template := strings.ReplaceAll(what, ".", "_")
 	if kind == verify.RecoveryCode && what == "factor.added" {
 		template = "recovery_codes_replaced"
 	}
-	lang := u.Language
-	if lang == "" {
-		lang = w.Lang
-	}
-	c.Messages = append(c.Messages, notify.Message{Channel: notify.Mail, To: u.Mail, Who: u, Template: template, Lang: lang, Args: map[string]string{
-		"login": u.Login, "kind": string(kind), "name": name, "at": s.Now().UTC().Format(time.RFC3339), "address": w.Address, "door": string(w.Principal.Door)}})
+	c.Messages = append(c.Messages, s.notice(u, to, template, w.Lang, map[string]string{"kind": string(kind), "name": name,
+		"at": s.Now().UTC().Format(time.RFC3339), "address": w.Address, "door": string(w.Principal.Door)}))
+	return nil
 }
 
 func (s *Service) id() (string, error) {

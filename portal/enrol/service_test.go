@@ -15,6 +15,7 @@ import (
 	"postern/portal/access"
 	"postern/portal/enrol"
 	"postern/portal/flow/flowtest"
+	"postern/portal/notify"
 	"postern/verify"
 )
 
@@ -85,8 +86,22 @@ func (scope) Eligible(u directory.User) string {
 	return u.Privileged
 }
 
+// known is what is remembered of accounts, and the links that were made.
+type known struct {
+	*flowtest.Accounts
+	made []notify.LinkTo
+}
+
+func (k *known) Frozen(context.Context) ([]enrol.Frozen, error) { return nil, k.Fail }
+
+func (k *known) AddLink(_ context.Context, l notify.LinkTo) (string, error) {
+	k.made = append(k.made, l)
+	return l.Kind.Path() + k.Put(notify.Message{Links: []notify.LinkTo{l}})[0], k.Fail
+}
+
 type rig struct {
 	*enrol.Service
+	known *known
 	dir   *flowtest.Directory
 	shelf *shelf
 	now   time.Time
@@ -94,14 +109,14 @@ type rig struct {
 
 func newRig(t *testing.T) *rig {
 	t.Helper()
-	r := &rig{now: time.Date(2026, 3, 1, 9, 0, 0, 0, time.UTC), shelf: &shelf{methods: map[directory.ID][]verify.Credential{}, offers: map[directory.ID]*enrol.Offer{}}}
+	r := &rig{now: time.Date(2026, 3, 1, 9, 0, 0, 0, time.UTC), shelf: &shelf{methods: map[directory.ID][]verify.Credential{}, offers: map[directory.ID]*enrol.Offer{}}, known: &known{Accounts: flowtest.NewAccounts()}}
 	now := func() time.Time { return r.now }
 	r.dir = &flowtest.Directory{Now: now}
 	for _, id := range []directory.ID{alice, bob} {
 		r.dir.Add(directory.User{ID: id, Login: string(id[5:]), Mail: []string{"one@example.org", "two@example.org"}}, "x")
 	}
 	var err error
-	r.Service, err = enrol.New(enrol.Options{Directory: r.dir, Policy: scope{}, Store: r.shelf, Now: now, Rand: rand.Reader, Fresh: 10 * time.Minute,
+	r.Service, err = enrol.New(enrol.Options{Directory: r.dir, Policy: scope{}, Store: r.shelf, Accounts: r.known, Operators: []string{"security@example.org"}, Now: now, Rand: rand.Reader, Fresh: 10 * time.Minute,
 		Factors: []verify.Enroller{&app{Factor: flowtest.Factor{K: verify.TOTP, Now: now}}, &app{Factor: flowtest.Factor{K: verify.RecoveryCode, Now: now}}}})
 	if err != nil {
 		t.Fatal(err)
@@ -129,12 +144,12 @@ func TestASessionEndsWithItsAccount(t *testing.T) {
 	} {
 		r := newRig(t)
 		w := r.who(alice, "aa")
-		if _, err := r.Offer(ctx, w, verify.TOTP); err != nil {
+		if _, err := r.Offer(ctx, w, verify.TOTP, ""); err != nil {
 			t.Fatal(err)
 		}
 		change(r, &w)
 		_, still := r.Still(ctx, w)
-		_, offer := r.Offer(ctx, w, verify.TOTP)
+		_, offer := r.Offer(ctx, w, verify.TOTP, "")
 		_, add := r.Enrol(ctx, w, verify.TOTP, []byte("right"), "")
 		for act, err := range map[string]error{"still": still, "offer": offer, "enrol": add,
 			"rename": r.Rename(ctx, w, "phone", "mine"), "remove": r.Remove(ctx, w, "phone")} {
@@ -182,7 +197,7 @@ func TestChangesAskForAFreshProofAsStrongAsWhatIsThere(t *testing.T) {
 		w := r.who(c.who, "aa")
 		w.Principal.By, w.Principal.Proven = c.by, r.now.Add(-c.age)
 		var up *enrol.StepUp
-		if _, err := r.Offer(ctx, w, verify.TOTP); (err == nil) != c.ok || !c.ok && !errors.As(err, &up) {
+		if _, err := r.Offer(ctx, w, verify.TOTP, ""); (err == nil) != c.ok || !c.ok && !errors.As(err, &up) {
 			t.Errorf("%+v: %v", c, err)
 		}
 	}
@@ -209,7 +224,7 @@ func TestASetUpIsItsSessionsAlone(t *testing.T) {
 		}, false},
 	} {
 		r := newRig(t)
-		if _, err := r.Offer(ctx, r.who(alice, "aa"), verify.TOTP); err != nil {
+		if _, err := r.Offer(ctx, r.who(alice, "aa"), verify.TOTP, ""); err != nil {
 			t.Fatal(err)
 		}
 		if c.do != nil {
@@ -233,13 +248,13 @@ func TestTakingAFactorAwayEndsTheOtherSessions(t *testing.T) {
 	if err := r.Remove(ctx, w, "phone"); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := r.Offer(ctx, w, verify.RecoveryCode); err != nil {
+	if _, err := r.Offer(ctx, w, verify.RecoveryCode, ""); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := r.Enrol(ctx, w, verify.RecoveryCode, []byte("right"), ""); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := r.Offer(ctx, w, verify.TOTP); err != nil {
+	if _, err := r.Offer(ctx, w, verify.TOTP, ""); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := r.Enrol(ctx, w, verify.TOTP, []byte("right"), "Phone"); err != nil {
@@ -269,7 +284,7 @@ func TestTakingAFactorAwayEndsTheOtherSessions(t *testing.T) {
 func TestARefusedModelIsNotCalledAWrongAnswer(t *testing.T) {
 	r := newRig(t)
 	w := r.who(alice, "s1")
-	if _, err := r.Offer(ctx, w, verify.TOTP); err != nil {
+	if _, err := r.Offer(ctx, w, verify.TOTP, ""); err != nil {
 		t.Fatal(err)
 	}
 	_, err := r.Enrol(ctx, w, verify.TOTP, []byte("another make"), "")
@@ -283,7 +298,7 @@ func TestARefusedModelIsNotCalledAWrongAnswer(t *testing.T) {
 func TestASetUpIsJudgedByTheGroupsOfNow(t *testing.T) {
 	r := newRig(t)
 	w := r.who(alice, "s1")
-	if _, err := r.Offer(ctx, w, verify.TOTP); err != nil {
+	if _, err := r.Offer(ctx, w, verify.TOTP, ""); err != nil {
 		t.Fatal(err)
 	}
 	r.dir.Edit(alice, func(u *directory.User) { u.Groups = []string{"Helpdesk"} })

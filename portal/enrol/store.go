@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"postern/directory"
+	"postern/portal/access"
 	"postern/portal/audit"
 	"postern/portal/notify"
 	"postern/verify"
@@ -25,12 +26,38 @@ type Store interface {
 	Commit(ctx context.Context, c Change) error
 }
 
+// Accounts is what is remembered of accounts, and the links in messages.
+type Accounts interface {
+	// Standing of one account; the zero value when it was never seen.
+	Standing(ctx context.Context, id directory.ID) (access.Standing, error)
+	// Frozen lists those that are, the longest first.
+	Frozen(ctx context.Context) ([]Frozen, error)
+	// Link reads one that can still be used; notify.ErrNoLink when there is none.
+	Link(ctx context.Context, kind notify.LinkKind, token string) (notify.Link, error)
+	// AddLink makes one and returns its path, which is nowhere else.
+	AddLink(ctx context.Context, l notify.LinkTo) (path string, err error)
+}
+
+// Frozen is an account for which the portal does nothing.
+type Frozen struct {
+	ID    directory.ID
+	Since time.Time
+}
+
+// Spend is a link that a change uses up; notify.ErrNoLink, and nothing happens,
+// when it is gone.
+type Spend struct {
+	Kind  notify.LinkKind
+	Token string
+}
+
 // Offer is a set-up that was begun and not yet confirmed.
 type Offer struct {
 	Owner     directory.ID
 	Kind      verify.Kind
 	Session   string // hash of the browser session it began in; works in no other
 	Challenge verify.Challenge
+	Replaces  string // credential that goes when this is confirmed; empty: none
 	Tries     int
 	Expires   time.Time
 }
@@ -49,8 +76,13 @@ type Change struct {
 	// OnlySession is the one browser session of Owner that goes on, as a hash; every
 	// other one ends. Empty: all go on.
 	OnlySession string
-	Events      []audit.Event
-	Messages    []notify.Message
+	Spend       *Spend
+	// Standing changes what is remembered of Owner, under its lock.
+	Standing func(access.Standing) access.Standing
+	// EndAll ends every running case and every session of Owner.
+	EndAll   bool
+	Events   []audit.Event
+	Messages []notify.Message
 }
 
 // ErrNoOffer: nothing was begun, or it was finished by another tab.

@@ -54,6 +54,13 @@ type Case struct {
 	// Held is the current password, sealed under a key that only this browser
 	// has, for the true change at the end. Gone with the case.
 	Held []byte
+	// Contacts of the person as known when the case began.
+	Contacts Contacts
+	// Asked are the accounts an approval was asked of in this case. Each of them can
+	// say no until something is written, also after another one said yes.
+	Asked []directory.ID `json:",omitempty"`
+	// Note is why somebody said no, in their words.
+	Note string `json:",omitempty"`
 
 	Outcome Outcome
 	Closed  Reason // why it ended without an outcome; empty while it runs
@@ -66,6 +73,9 @@ type Proof struct {
 	Kind     verify.Kind
 	At       time.Time
 	Evidence verify.Evidence
+	// Settles is when what it rests on will be old enough to be the only proof; zero:
+	// it is.
+	Settles time.Time
 }
 
 // Status of the one directory write a case may do.
@@ -114,6 +124,8 @@ const (
 	ReasonNotApplied   Reason = "not_applied"
 	ReasonRefusedSaves Reason = "too_many_refused_passwords"
 	ReasonTooOften     Reason = "too_often"
+	ReasonFrozen       Reason = "frozen"   // somebody said "this wasn't me"
+	ReasonDeclined     Reason = "declined" // the one who was asked said no
 )
 
 // Step is what comes next. The values are the data-step of the page.
@@ -164,10 +176,13 @@ func (c *Case) Next(now time.Time) Step {
 	return StepChoose
 }
 
-// Ghost is a case that another one's success ended before anything was proved
-// in it. It goes on as a decoy: were it refused, a stranger who merely typed a
-// name and waited would learn that its owner exists and has just got back in.
-func (c *Case) Ghost() bool { return c.Closed == ReasonSuperseded && len(c.Proofs) == 0 }
+// Ghost is a case that was ended from outside, by another one's success or by
+// "this wasn't me", before anything was proved in it. It goes on as a decoy: were
+// it refused, a stranger who merely typed a name and waited would learn that its
+// owner exists and has just got back in.
+func (c *Case) Ghost() bool {
+	return (c.Closed == ReasonSuperseded || c.Closed == ReasonFrozen) && len(c.Proofs) == 0
+}
 
 // end closes the case. How it was closed first stays; a ghost ends like a decoy.
 func (c *Case) end(why Reason) {
@@ -197,7 +212,7 @@ func (c *Case) Somebody() *directory.User {
 
 // Proven reports whether the proofs in the row satisfy the plan in the row. A
 // decoy never does.
-func (c *Case) Proven() bool { return c.Somebody() != nil && c.Plan.Enough(c.Kinds()) }
+func (c *Case) Proven() bool { return c.Somebody() != nil && c.Plan.Satisfied(c.given()) }
 
 // Kinds of the proofs so far, in order.
 func (c *Case) Kinds() []verify.Kind {

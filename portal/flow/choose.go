@@ -3,7 +3,10 @@ package flow
 import (
 	"context"
 	"errors"
+	"strings"
 
+	"postern/directory"
+	"postern/portal/audit"
 	"postern/portal/limit"
 	"postern/portal/notify"
 	"postern/verify"
@@ -20,14 +23,18 @@ func (s *Service) Choose(ctx context.Context, id string, k verify.Kind) (*Case, 
 		return c, err
 	}
 	ch, err := s.factors[k].Begin(ctx, s.subject(c))
-	if err != nil {
+	if errors.Is(err, verify.ErrNobody) {
+		return c, &Invalid{Code: "no_approver"}
+	} else if err != nil {
 		return c, unavailable(err)
 	}
-	over := false
-	if ch.Deliver != nil {
-		if over, err = s.takeDelivery(ctx, c, ch.Deliver.Channel); err != nil {
-			return c, err
-		}
+	var asked []directory.ID
+	if v, can := s.factors[k].(verify.Voucher); can {
+		asked = v.Asked(ch)
+	}
+	over, err := s.takeSending(ctx, c, ch, asked)
+	if err != nil {
+		return c, err
 	}
 	turn := c.Turn
 	return s.Store.Update(ctx, id, func(_ context.Context, c *Case) (Effects, error) {
@@ -39,16 +46,21 @@ func (s *Service) Choose(ctx context.Context, id string, k verify.Kind) (*Case, 
 		}
 		c.Open = &ch
 		c.Turn++
-		chosen := s.event(c, "factor.chosen", ok, withFactor(k))
+		c.Asked = append(c.Asked, asked...)
+		chosen := s.event(c, "factor.chosen", ok, withFactor(k), withDetail("asked", join(asked)))
 		if over {
 			chosen.Outcome, chosen.Reason = refused, "limited"
 		}
-		e := Effects{Events: events(chosen)}
-		if ch.Deliver != nil {
-			e.Messages = []notify.Message{s.delivery(c, ch, over)}
-		}
-		return e, nil
+		return Effects{Events: []audit.Event{chosen}, Messages: s.deliveries(c, ch, over)}, nil
 	})
+}
+
+func join(ids []directory.ID) string {
+	list := make([]string, len(ids))
+	for i, id := range ids {
+		list[i] = string(id)
+	}
+	return strings.Join(list, " ")
 }
 
 func (s *Service) choosable(c *Case, k verify.Kind) error {
@@ -61,6 +73,28 @@ func (s *Service) choosable(c *Case, k verify.Kind) error {
 		return ErrNotOffered
 	}
 	return nil
+}
+
+// takeSending takes every limit that what a challenge sends costs.
+func (s *Service) takeSending(ctx context.Context, c *Case, ch verify.Challenge, asked []directory.ID) (over bool, err error) {
+	if len(asked) > 0 {
+		// Somebody who wants a yes asks again and again, until it is given to have
+		// peace (security case 98). Only after a proof can anybody be asked at all, so
+		// these limits may show.
+		if err := s.take(ctx, limit.Ask, string(c.Key)); err != nil {
+			return false, err
+		}
+		for _, id := range asked {
+			if err := s.take(ctx, limit.Asked, string(id)); err != nil {
+				return false, err
+			}
+		}
+		return false, nil
+	}
+	if len(ch.Deliver) > 0 {
+		return s.takeDelivery(ctx, c, ch.Deliver[0].Channel)
+	}
+	return false, nil
 }
 
 // takeDelivery takes every limit a sent code costs, for decoys too. Those by the
@@ -110,13 +144,24 @@ func (s *Service) destination(c *Case, channel string) string {
 	return to
 }
 
-// delivery is the message that carries a code. A decoy's, and one too many, is
-// addressed to nobody: it is stored and dropped, so that choosing costs the same.
-func (s *Service) delivery(c *Case, ch verify.Challenge, over bool) notify.Message {
-	m := notify.Message{Channel: notify.Channel(ch.Deliver.Channel), Template: ch.Deliver.Template, Lang: c.Lang,
-		Args: ch.Deliver.Args, NotAfter: ch.Expires, Case: c.ID}
-	if p := c.Somebody(); p != nil && !over {
-		m.Who = *p
+// deliveries are the messages a challenge sends. A decoy's, and one too many, are
+// addressed to nobody: stored and dropped, so that choosing costs the same.
+func (s *Service) deliveries(c *Case, ch verify.Challenge, over bool) []notify.Message {
+	var list []notify.Message
+	for _, d := range ch.Deliver {
+		m := notify.Message{Channel: notify.Channel(d.Channel), Template: d.Template, Lang: c.Lang, Args: d.Args, NotAfter: ch.Expires, Case: c.ID}
+		switch p := c.Somebody(); {
+		case p == nil || over:
+		case d.To != nil:
+			m.Who = *d.To
+			if m.Who.Language != "" {
+				m.Lang = m.Who.Language
+			}
+			m.Links = []notify.LinkTo{{Kind: notify.Approve, Account: d.To.ID, Case: c.ID, Life: ch.Expires.Sub(s.Now())}}
+		default:
+			m.Who = *p
+		}
+		list = append(list, m)
 	}
-	return m
+	return list
 }

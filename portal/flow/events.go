@@ -107,22 +107,10 @@ func (s *Service) applied(c *Case) Effects {
 
 // notice tells every address of the person what happened in c.
 func (s *Service) notice(c *Case, template string) []notify.Message {
-	if len(c.Person.Mail) == 0 {
-		return nil
-	}
 	kinds := make([]string, len(c.Proofs))
 	for i, p := range c.Proofs {
 		kinds[i] = string(p.Kind)
 	}
-	return []notify.Message{{Channel: notify.Mail, To: c.Person.Mail, Who: *c.Person, Template: template, Lang: s.language(c), Case: c.ID, Args: map[string]string{
-		"login": c.Person.Login, "purpose": string(c.Purpose), "at": c.Outcome.At.UTC().Format(time.RFC3339), "address": c.Address,
-		"door": string(c.Door), "proofs": strings.Join(kinds, ","), "receipt": c.Outcome.Receipt}}}
-}
-
-// language of a notice: the person's own from the directory, else what they used here.
-func (s *Service) language(c *Case) string {
-	if c.Person.Language != "" {
-		return c.Person.Language
-	}
-	return c.Lang
+	return s.tellAbout(c, *c.Person, template, map[string]string{"purpose": string(c.Purpose), "at": c.Outcome.At.UTC().Format(time.RFC3339),
+		"proofs": strings.Join(kinds, ","), "receipt": c.Outcome.Receipt})
 }

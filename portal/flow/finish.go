@@ -106,6 +106,11 @@ func (s *Service) again(ctx context.Context, c *Case) (u directory.User, why Rea
 	case s.Policy.Eligible(u) != "":
 		return u, ReasonNotEligible, nil
 	}
+	if frozen, err := s.frozen(ctx, u.ID); err != nil {
+		return u, "", err
+	} else if frozen {
+		return u, ReasonFrozen, nil
+	}
 	fell, err := s.fell(ctx, c, *c.Person, u)
 	if fell {
 		why = ReasonChanged
@@ -121,6 +126,15 @@ func (s *Service) fell(ctx context.Context, c *Case, before, now directory.User)
 		return true, nil
 	}
 	for _, p := range c.Proofs {
+		if v, can := s.factors[p.Kind].(verify.Voucher); can {
+			sub := s.subject(c)
+			sub.User = &now
+			if err := v.Stands(ctx, sub, p.Evidence); errors.As(err, new(*verify.Unfit)) {
+				return true, nil
+			} else if err != nil {
+				return true, err
+			}
+		}
 		if p.Evidence.Credential == "" {
 			continue
 		}
@@ -168,6 +182,13 @@ func (s *Service) intend(ctx context.Context, c *Case, u directory.User) (*Case,
 		} else if often {
 			c.end(ReasonTooOften)
 			return Effects{Events: events(s.event(c, "case.closed", refused, withReason(string(ReasonTooOften))))}, nil
+		}
+		// In the transaction of the intent: "this wasn't me" comes before it or after.
+		if frozen, err := s.frozen(ctx, u.ID); err != nil {
+			return Effects{}, err
+		} else if frozen {
+			c.end(ReasonFrozen)
+			return Effects{Events: events(s.event(c, "case.closed", refused, withReason(string(ReasonFrozen))))}, nil
 		}
 		c.Person = &u
 		c.Outcome = Outcome{Status: InFlight, Intent: at, Before: u.State.PasswordSet, Saves: c.Outcome.Saves, Receipt: s.receipt()}

@@ -16,7 +16,7 @@ var ErrUnavailable = errors.New("flow: cannot be decided now")
 
 // unavailable marks an error nobody has a name for as one of ErrUnavailable.
 func unavailable(err error) error {
-	if err == nil || errors.Is(err, ErrNoCase) || errors.Is(err, ErrConflict) || errors.Is(err, ErrUnavailable) {
+	if err == nil || errors.Is(err, ErrNoCase) || errors.Is(err, ErrConflict) || errors.Is(err, ErrUnavailable) || errors.Is(err, ErrNoRequest) {
 		return err
 	}
 	return fmt.Errorf("%w: %w", ErrUnavailable, err)

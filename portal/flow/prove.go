@@ -24,6 +24,9 @@ import (
 func (s *Service) Prove(ctx context.Context, id string, answer, hold []byte) (*Case, error) {
 	a, err := s.takeAnswer(ctx, id)
 	if err != nil {
+		if errors.As(err, new(*Limited)) {
+			s.tellLimited(ctx, a.c)
+		}
 		return a.c, err
 	}
 	ch := *a.c.Open
@@ -145,6 +148,11 @@ func (s *Service) discover(ctx context.Context, c *Case, ch verify.Challenge, an
 	if !s.Policy.For(c.Door, c.Purpose, u).Enough([]verify.Kind{ch.Kind}) {
 		return verify.Subject{}, nil, verify.ErrWrong
 	}
+	if frozen, err := s.frozen(ctx, u.ID); err != nil {
+		return verify.Subject{}, nil, err
+	} else if frozen {
+		return verify.Subject{}, nil, verify.ErrWrong
+	}
 	u.Groups = nil
 	sub := verify.Subject{ID: u.ID, User: &u, Case: c.ID, Purpose: string(c.Purpose), Lang: c.Lang}
 	return sub, &u, nil
@@ -169,6 +177,11 @@ func (s *Service) recheckSignIn(ctx context.Context, c *Case, sub verify.Subject
 			return verify.ErrWrong
 		}
 	}
+	if frozen, err := s.frozen(ctx, sub.ID); err != nil {
+		return err
+	} else if frozen {
+		return verify.ErrWrong
+	}
 	if fell, err := s.fell(ctx, c, *sub.User, now); err != nil {
 		return err
 	} else if fell {
@@ -190,9 +203,7 @@ func (s *Service) right(ctx context.Context, a attempt, kind verify.Kind, ev ver
 			c.Key, c.Person = found.ID, found
 		}
 		c.Misses = max(0, c.Misses-1)
-		c.Turn++
-		c.Open = nil
-		c.Proofs = append(c.Proofs, Proof{Kind: kind, At: now, Evidence: ev})
+		s.accept(c, kind, ev, now)
 		if kind.Guessable() {
 			if err := s.unstrike(ctx, c, kind); err != nil {
 				return Effects{}, err
@@ -220,6 +231,17 @@ func (s *Service) right(ctx context.Context, a attempt, kind verify.Kind, ev ver
 	return c, nil
 }
 
+// accept adds a proof, and notes until when it cannot be the only one.
+func (s *Service) accept(c *Case, kind verify.Kind, ev verify.Evidence, now time.Time) {
+	c.Turn++
+	c.Open = nil
+	p := Proof{Kind: kind, At: now, Evidence: ev}
+	if since := c.Contacts.since(kind, ev); !since.IsZero() && now.Before(since.Add(c.Plan.CoolingOff)) {
+		p.Settles = since.Add(c.Plan.CoolingOff)
+	}
+	c.Proofs = append(c.Proofs, p)
+}
+
 // settleProven does what the last proof itself decides. A reset or change
 // waits for its password.
 func (s *Service) settleProven(ctx context.Context, c *Case, now time.Time, e *Effects) error {
@@ -240,6 +262,13 @@ func (s *Service) settleProven(ctx context.Context, c *Case, now time.Time, e *E
 			e.Events = append(e.Events, s.event(c, "case.closed", refused, withReason(string(ReasonTooOften))))
 			return nil
 		}
+		if frozen, err := s.frozen(ctx, c.Key); err != nil {
+			return err
+		} else if frozen {
+			c.end(ReasonFrozen)
+			e.Events = append(e.Events, s.event(c, "case.closed", refused, withReason(string(ReasonFrozen))))
+			return nil
+		}
 		c.Outcome = Outcome{Status: InFlight, Intent: now, Before: c.Person.State.PasswordSet, Receipt: s.receipt()}
 		e.Events = append(e.Events, s.event(c, "unlock.intent", intent))
 	}
@@ -251,7 +280,7 @@ func (s *Service) settleProven(ctx context.Context, c *Case, now time.Time, e *E
 func (s *Service) wrong(ctx context.Context, taken *Case, kind verify.Kind, cause error) (*Case, error) {
 	code := wrongCode(kind, cause)
 	now := s.Now()
-	c, err := s.Store.Update(ctx, taken.ID, func(_ context.Context, c *Case) (Effects, error) {
+	c, err := s.Store.Update(ctx, taken.ID, func(ctx context.Context, c *Case) (e Effects, err error) {
 		if c.Turn != taken.Turn || !c.Live(now) {
 			return Effects{}, ErrConflict
 		}
@@ -261,8 +290,14 @@ func (s *Service) wrong(ctx context.Context, taken *Case, kind verify.Kind, caus
 			c.Misses = max(0, c.Misses-1)
 			return Effects{Events: events(s.event(c, "proof.error", failed, withFactor(kind), withReason(reason)))}, nil
 		}
-		e := Effects{Events: events(s.event(c, "proof.failed", failed, withFactor(kind), withReason(reason)))}
-		if c.Misses >= c.Plan.Tries {
+		e = Effects{Events: events(s.event(c, "proof.failed", failed, withFactor(kind), withReason(reason)))}
+		last := c.Misses >= c.Plan.Tries
+		if last || errors.Is(cause, errOver) {
+			if e.Messages, err = s.limitNotice(ctx, c, kind); err != nil {
+				return e, err
+			}
+		}
+		if last {
 			c.end(ReasonTries)
 			e.Events = append(e.Events, s.event(c, "case.closed", refused, withReason(string(ReasonTries))))
 		}

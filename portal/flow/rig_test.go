@@ -99,6 +99,7 @@ type rig struct {
 	t      testing.TB
 	clock  *clock
 	store  *flowtest.Store
+	known  *flowtest.Accounts
 	dir    *flowtest.Directory
 	nodes  [2]*flow.Service
 	fac    map[verify.Kind]*flowtest.Factor
@@ -109,6 +110,7 @@ type rig struct {
 	plans  map[policy.Purpose]policy.Plan // in place of the usual ones, for people
 	vault  map[verify.Kind][]verify.Credential
 	wrap   func(verify.Factor) verify.Factor
+	more   []verify.Factor
 }
 
 const (
@@ -120,7 +122,7 @@ const (
 )
 
 func newRig(t testing.TB, change ...func(*rig)) *rig {
-	r := &rig{t: t, clock: &clock{t: time.Date(2026, 3, 1, 9, 0, 0, 0, time.UTC)}, store: flowtest.NewStore(), strike: flow.DefaultStrikeRule, fac: map[verify.Kind]*flowtest.Factor{},
+	r := &rig{t: t, clock: &clock{t: time.Date(2026, 3, 1, 9, 0, 0, 0, time.UTC)}, store: flowtest.NewStore(), known: flowtest.NewAccounts(), strike: flow.DefaultStrikeRule, fac: map[verify.Kind]*flowtest.Factor{},
 		limits: openLimits{}, vault: map[verify.Kind][]verify.Credential{}, wrap: func(f verify.Factor) verify.Factor { return f }}
 	r.dir = &flowtest.Directory{Now: r.clock.Now, Policy: directory.Rules{MinLength: 10, History: 5, LockoutThreshold: 5, LockoutWindow: 30 * time.Minute}}
 	set := r.clock.Now().Add(-24 * time.Hour)
@@ -140,11 +142,13 @@ func newRig(t testing.TB, change ...func(*rig)) *rig {
 	for _, c := range change {
 		c(r)
 	}
+	factors = append(factors, r.more...)
 	for i, f := range factors {
 		factors[i] = r.wrap(f)
 	}
 	for i := range r.nodes {
 		s, err := flow.New(flow.Options{Directory: r.dir, Policy: stubPolicy{r}, Factors: factors, Vault: oneOfEach{r: r}, Store: r.store, Counters: r.store,
+			Accounts: r.known, ContactKey: bytes.Repeat([]byte{8}, 32), Operators: []string{"security@example.org"},
 			Limits: r.limits, Judge: stubJudge{}, DecoyKey: bytes.Repeat([]byte{7}, 32), Strikes: r.strike, Now: r.clock.Now, Rand: rand.Reader,
 			Failpoint: func(p string) {
 				if r.fail != nil {

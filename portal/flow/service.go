@@ -54,6 +54,7 @@ type Options struct {
 	Factors   []verify.Factor
 	Vault     verify.Vault
 	Store     Store
+	Accounts  Accounts
 	Counters  Counters
 	Limits    Limits
 	Judge     Judge
@@ -61,7 +62,11 @@ type Options struct {
 	Destination func(channel, address string) string
 	// DecoyKey makes decoys stable; it must not be known outside.
 	DecoyKey []byte
-	Strikes  StrikeRule
+	// ContactKey makes hashes of contacts worthless without it. 32 bytes or more.
+	ContactKey []byte
+	// Operators are mail addresses that hear of what should worry them.
+	Operators []string
+	Strikes   StrikeRule
 	// Pace is what Start rounds the time of its answer up to, for whoever has not
 	// proved anything; 0: it answers when it is done. See pace.
 	Pace time.Duration
@@ -94,10 +99,10 @@ const stale = 30 * time.Second
 // New checks that nothing is missing.
 func New(o Options) (*Service, error) {
 	switch {
-	case o.Directory == nil, o.Policy == nil, o.Store == nil, o.Counters == nil, o.Limits == nil, o.Judge == nil, o.Vault == nil:
+	case o.Directory == nil, o.Policy == nil, o.Store == nil, o.Counters == nil, o.Limits == nil, o.Judge == nil, o.Vault == nil, o.Accounts == nil:
 		return nil, errors.New("flow: a part is missing")
-	case len(o.DecoyKey) < 32:
-		return nil, errors.New("flow: the decoy key is shorter than 32 bytes")
+	case len(o.DecoyKey) < 32 || len(o.ContactKey) < 32:
+		return nil, errors.New("flow: a key is shorter than 32 bytes")
 	case o.Now == nil, o.Rand == nil, o.Strikes.PerWindow == 0:
 		return nil, errors.New("flow: clock, randomness or strike rule missing")
 	}
@@ -172,7 +177,7 @@ func (s *Service) decoyID(seed string) directory.ID {
 func seedOf(login string) string { return strings.ToLower(strings.TrimSpace(login)) }
 
 func (s *Service) subject(c *Case) verify.Subject {
-	return verify.Subject{ID: c.Key, User: c.Somebody(), Case: c.ID, Purpose: string(c.Purpose), Lang: c.Lang}
+	return verify.Subject{ID: c.Key, User: c.Somebody(), Case: c.ID, Purpose: string(c.Purpose), Lang: c.Lang, Ends: c.Expires, Ask: c.Plan.Ask}
 }
 
 var crockford = base32.NewEncoding("0123456789ABCDEFGHJKMNPQRSTVWXYZ").WithPadding(base32.NoPadding)

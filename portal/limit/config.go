@@ -66,6 +66,8 @@ type Config struct {
 	SendDay      Rate `yaml:"send_day"`      // the same, over a day
 	Destination  Rate `yaml:"destination"`   // codes sent to one address or number
 	SendGlobal   Rate `yaml:"send_global"`   // codes sent by the whole portal, per channel
+	Ask          Rate `yaml:"ask"`           // approvals one person asks for
+	Asked        Rate `yaml:"asked"`         // approvals one person is asked for
 	// Accounts is a tripwire: failures on more different accounts than this
 	// close the door to a client address until the period is over.
 	Accounts Rate `yaml:"accounts"`
@@ -89,6 +91,8 @@ func DefaultConfig() Config {
 		SendDay:      Rate{10, 24 * time.Hour},
 		Destination:  Rate{5, time.Hour},
 		SendGlobal:   Rate{2000, time.Hour},
+		Ask:          Rate{2, time.Hour},
+		Asked:        Rate{10, 24 * time.Hour},
 		Accounts:     Rate{50, time.Hour},
 		Failures:     Rate{300, 10 * time.Minute},
 		Remember:     100_000,
@@ -102,7 +106,7 @@ type entry struct {
 
 func (c Config) table() []entry {
 	return []entry{{Address, c.Address}, {Page, c.Page}, {Start, c.Start}, {StartAccount, c.StartAccount}, {Answer, c.Answer},
-		{Send, c.Send}, {SendDay, c.SendDay}, {Destination, c.Destination}, {SendGlobal, c.SendGlobal},
+		{Send, c.Send}, {SendDay, c.SendDay}, {Destination, c.Destination}, {SendGlobal, c.SendGlobal}, {Ask, c.Ask}, {Asked, c.Asked},
 		{Accounts, c.Accounts}, {Failures, c.Failures}}
 }
 

@@ -36,6 +36,8 @@ const (
 	SendDay      Name = "send_day"
 	Destination  Name = "destination"
 	SendGlobal   Name = "send_global"
+	Ask          Name = "ask"
+	Asked        Name = "asked"
 	Accounts     Name = "accounts"
 	Failures     Name = "failures"
 )

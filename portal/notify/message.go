@@ -34,6 +34,9 @@ type Message struct {
 	Args     map[string]string // sealed at rest, removed after delivery
 	NotAfter time.Time         // a code is worth nothing later; zero: no limit
 	Case     string
+	// Links are made when the message is stored: Args gets the path of each under
+	// its kind.
+	Links []LinkTo `json:"-"`
 }
 
 // Rendered is a message as text in the person's language.

@@ -14,6 +14,11 @@ import (
 type Config struct {
 	// Scope says which accounts the portal serves at all.
 	Scope Scope `yaml:"scope"`
+	// CoolingOff is for how long after it was added, or after the address it goes
+	// to changed, a factor cannot be the only proof of a reset or an unlock.
+	CoolingOff time.Duration `yaml:"cooling_off"`
+	// Approval says whom an approval is asked of, where a plan allows one.
+	Approval Approval `yaml:"approval"`
 	// Plans are what holds where no rule says otherwise.
 	Plans Plans `yaml:"plans"`
 	// Rules make it differ by door, purpose, group and place in the directory;
@@ -39,6 +44,18 @@ type Plans struct {
 	StepUp PlanConfig `yaml:"stepup"`
 }
 
+// Approval is verify.Ask in the file.
+type Approval struct {
+	// Levels is how far up the directory's managers are looked for; the first who
+	// can answer is asked. 0: only those of Approvers are.
+	Levels int `yaml:"levels"`
+	// Approvers are logins of those who are asked where no manager can be.
+	Approvers []string `yaml:"approvers"`
+	TOTP      bool     `yaml:"totp"`   // an approver may answer with a code instead of a passkey; nothing is signed then
+	Synced    bool     `yaml:"synced"` // a passkey that is synced between devices may sign
+	SMS       bool     `yaml:"sms"`    // approvers are told by text message too
+}
+
 // PlanConfig is a Plan in the file. In a rule, what is left out is as in the
 // plan of that purpose; an empty list is a list.
 type PlanConfig struct {
@@ -52,6 +69,14 @@ type PlanConfig struct {
 	PerDay  *int           `yaml:"per_day"` // so often a day and person; 0: no limit of its own
 }
 
+// RulePlan is a PlanConfig with what else may differ. CoolingOff holds for a
+// reset and an unlock, as the one at the top does.
+type RulePlan struct {
+	PlanConfig `yaml:",inline"`
+	CoolingOff *time.Duration `yaml:"cooling_off"`
+	Approval   *Approval      `yaml:"approval"` // whole, instead of the one at the top
+}
+
 // Rule says what differs, and for whom. A list that is empty matches everything.
 type Rule struct {
 	Name     string        `yaml:"name"` // for the audit log
@@ -59,7 +84,9 @@ type Rule struct {
 	Purposes []Purpose     `yaml:"purposes"`
 	Groups   []string      `yaml:"groups"`
 	OUs      []string      `yaml:"ous"`
-	Plan     PlanConfig    `yaml:"plan"`
+	// Directories are names of directories of this file.
+	Directories []string `yaml:"directories"`
+	Plan        RulePlan `yaml:"plan"`
 }
 
 // DefaultConfig: one passkey, or two proofs of different classes of which one
@@ -87,7 +114,7 @@ func DefaultConfig() Config {
 	stepup.Alone = []verify.Kind{verify.Passkey, verify.TOTP, verify.RecoveryCode}
 	stepup.Anchor, stepup.PerDay = []verify.Class{}, ptr(0)
 
-	return Config{Plans: Plans{Reset: recover(), Unlock: recover(), Change: change, SignIn: signin, StepUp: stepup}}
+	return Config{CoolingOff: 24 * time.Hour, Approval: Approval{Levels: 1, Approvers: []string{}}, Plans: Plans{Reset: recover(), Unlock: recover(), Change: change, SignIn: signin, StepUp: stepup}}
 }
 
 func ptr[T any](v T) *T { return &v }
@@ -109,6 +136,27 @@ func (p *Plans) of(purpose Purpose) PlanConfig {
 		return p.StepUp
 	}
 	return PlanConfig{}
+}
+
+// plan is the plan of a purpose under a rule; the zero Rule is none.
+func (c Config) plan(purpose Purpose, r Rule) Plan {
+	name := r.Name
+	if name == "" {
+		name = "default"
+	}
+	p := r.Plan.over(c.Plans.of(purpose)).plan(name)
+	if purpose == Reset || purpose == Unlock {
+		p.CoolingOff = c.CoolingOff
+		if r.Plan.CoolingOff != nil {
+			p.CoolingOff = *r.Plan.CoolingOff
+		}
+	}
+	a := c.Approval
+	if r.Plan.Approval != nil {
+		a = *r.Plan.Approval
+	}
+	p.Ask = verify.Ask{Levels: a.Levels, Approvers: slices.Clone(a.Approvers), TOTP: a.TOTP, Synced: a.Synced, SMS: a.SMS, Settled: p.CoolingOff}
+	return p
 }
 
 // over lays what c says over base.
@@ -166,7 +214,7 @@ func (c Config) Validate() []error {
 	var faults []error
 	add := func(format string, args ...any) { faults = append(faults, fmt.Errorf(format, args...)) }
 	for _, p := range purposes() {
-		faults = append(faults, check("plans."+string(p), p, c.Plans.of(p).plan(""))...)
+		faults = append(faults, check("plans."+string(p), p, c.plan(p, Rule{}))...)
 	}
 	checkPlaces(add, "scope.", c.Scope.Groups, c.Scope.OUs)
 	checkPlaces(add, "scope.deny_", c.Scope.DenyGroups, c.Scope.DenyOUs)
@@ -193,11 +241,14 @@ func (c Config) Validate() []error {
 			}
 		}
 		checkPlaces(add, at+".", r.Groups, r.OUs)
+		if slices.Contains(r.Directories, "") {
+			add("%s.directories: one of them is empty", at)
+		}
 		for _, p := range r.purposes() {
 			if !known {
 				break
 			}
-			if found := check(at+".plan", p, r.Plan.over(c.Plans.of(p)).plan("")); len(found) > 0 {
+			if found := check(at+".plan", p, c.plan(p, r)); len(found) > 0 {
 				faults = append(faults, found...)
 				break // the other purposes would say the same again
 			}
@@ -216,8 +267,11 @@ func (c Config) Validate() []error {
 // and never claims one.
 func (r Rule) covers(later Rule) bool {
 	return within(later.Doors, r.Doors) && within(later.Purposes, r.Purposes) &&
-		within(later.Groups, r.Groups) && within(later.OUs, r.OUs)
+		within(later.Groups, r.Groups) && within(later.OUs, r.OUs) && within(later.Directories, r.Directories)
 }
+
+// maxApprovers is how many are asked at once where no manager can be.
+const maxApprovers = 5
 
 // within reports whether everything that matches the list few matches the list
 // many too; an empty list matches everything.
@@ -284,6 +338,23 @@ func check(at string, purpose Purpose, p Plan) []error {
 	}
 	if p.PerDay < 0 || p.PerDay > 1000 {
 		add("per_day: %d is not between 0 and 1000", p.PerDay)
+	}
+	if p.CoolingOff < 0 || p.CoolingOff > 30*24*time.Hour {
+		add("cooling_off: %s is not between 0s and 720h", p.CoolingOff)
+	}
+	if seen[verify.Approval] {
+		switch {
+		case purpose == SignIn || purpose == StepUp || purpose == Change:
+			add("allowed: an approval is for a reset or an unlock; nobody can be let in to somebody's account by another one")
+		case p.Ask.Levels < 0 || p.Ask.Levels > 5:
+			add("approval.levels: %d is not between 0 and 5", p.Ask.Levels)
+		case p.Ask.Levels == 0 && len(p.Ask.Approvers) == 0:
+			add("approval: there is nobody to ask: give levels or approvers")
+		case len(p.Ask.Approvers) > maxApprovers:
+			add("approval.approvers: more than %d would be asked at once", maxApprovers)
+		case slices.Contains(p.Ask.Approvers, ""):
+			add("approval.approvers: one of them is empty")
+		}
 	}
 	if purpose == Change && p.First != verify.Password {
 		add("first: a change begins with the password")

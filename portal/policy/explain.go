@@ -18,6 +18,9 @@ type Means struct {
 	Phone    bool          // …a number codes can go to
 	Manager  bool          // …somebody to ask for an approval
 	Ended    []verify.Kind // what too many wrong answers have ended, until it is bound anew
+	// Cooling is what was added, or got another address, so short a time ago that it
+	// cannot be the only proof yet.
+	Cooling []verify.Kind
 }
 
 // Lack is why a proof of one kind cannot be given.
@@ -29,6 +32,7 @@ const (
 	NoPhone     Lack = "no_phone"
 	NoManager   Lack = "no_manager"
 	Ended       Lack = "ended"
+	Cooling     Lack = "cooling"
 )
 
 // lacks returns why k cannot be proved; empty: it can. Everybody is taken to
@@ -107,7 +111,19 @@ type Explanation struct {
 
 // Explain returns every path of the plan: the open ones first, the strongest of
 // them first, then those of which least is missing.
-func Explain(p Plan, m Means) Explanation { return explain(p.Name, p.ways(), m) }
+func Explain(p Plan, m Means) Explanation {
+	p = p.cooled(m.Cooling)
+	return explain(p.Name, p.ways(), m)
+}
+
+// cooled is the plan of somebody who has what these kinds ask for since a short
+// time only: none of them is enough alone, and each still is beside another.
+func (p Plan) cooled(kinds []verify.Kind) Plan {
+	if len(kinds) > 0 {
+		p.Alone = slices.DeleteFunc(slices.Clone(p.Alone), func(k verify.Kind) bool { return slices.Contains(kinds, k) })
+	}
+	return p
+}
 
 func explain(name string, ways [][]verify.Kind, m Means) Explanation {
 	e := Explanation{Plan: name, Paths: make([]Path, 0, len(ways))}
@@ -116,6 +132,11 @@ func explain(name string, ways [][]verify.Kind, m Means) Explanation {
 		for _, k := range way {
 			if why := m.lacks(k); why != "" {
 				path.Missing = append(path.Missing, Missing{k, why})
+			}
+		}
+		if settled := func(k verify.Kind) bool { return !slices.Contains(m.Cooling, k) }; len(path.Missing) == 0 && !slices.ContainsFunc(way, settled) {
+			for _, k := range way {
+				path.Missing = append(path.Missing, Missing{k, Cooling})
 			}
 		}
 		if len(path.Missing) == 0 && (!e.Open || path.Strength.rank() < e.Weakest.rank()) {
@@ -216,6 +237,7 @@ func (s *Simulator) Explain(u directory.User, m Means) Verdict {
 	if s.purpose == StepUp {
 		plan = s.policy.StepUp(s.door, u, m.Enrolled)
 	}
+	plan = plan.cooled(m.Cooling)
 	// By everything Offer and Enough look at: a step-up has several plans of one name.
 	key := fmt.Sprintf("%q %q %q %d %q", plan.Allowed, plan.First, plan.Alone, plan.Gates, plan.Anchor)
 	ways, known := s.ways[key]

@@ -149,7 +149,7 @@ func TestExplainAgreesWithThePlan(t *testing.T) {
 func TestSimulatorChoosesThePlanAsACaseDoes(t *testing.T) {
 	cfg := DefaultConfig()
 	cfg.Scope.DenyGroups = []string{"Board"}
-	cfg.Rules = []Rule{{Name: "keys", Groups: []string{"Finance"}, Purposes: []Purpose{Reset}, Plan: PlanConfig{Allowed: []verify.Kind{verify.Passkey}, Gates: 1, Anchor: []verify.Class{}}}}
+	cfg.Rules = []Rule{{Name: "keys", Groups: []string{"Finance"}, Purposes: []Purpose{Reset}, Plan: RulePlan{PlanConfig: PlanConfig{Allowed: []verify.Kind{verify.Passkey}, Gates: 1, Anchor: []verify.Class{}}}}}
 	p, err := New(cfg)
 	if err != nil {
 		t.Fatal(err)
@@ -209,7 +209,7 @@ func BenchmarkSimulate2000(b *testing.B) {
 	now.Plans.Reset.Allowed = slices.DeleteFunc(every(), func(k verify.Kind) bool { return k == verify.Password })
 	next := now
 	for i := range 20 {
-		next.Rules = append(next.Rules, Rule{Name: fmt.Sprint("rule", i), Groups: []string{fmt.Sprint("Group ", i)}, Purposes: []Purpose{Reset}, Plan: PlanConfig{Gates: 2 + i%2}})
+		next.Rules = append(next.Rules, Rule{Name: fmt.Sprint("rule", i), Groups: []string{fmt.Sprint("Group ", i)}, Purposes: []Purpose{Reset}, Plan: RulePlan{PlanConfig: PlanConfig{Gates: 2 + i%2}}})
 	}
 	bound := []verify.Kind{verify.Passkey, verify.TOTP, verify.YubiKey, verify.RecoveryCode}
 	type person struct {

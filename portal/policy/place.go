@@ -20,8 +20,6 @@ func newPlace(groups, ous []string) place {
 	return p
 }
 
-func (p place) everybody() bool { return len(p.groups) == 0 && len(p.ous) == 0 }
-
 // has reports whether u is in one of the groups and below one of the OUs; what
 // is not named does not matter.
 func (p place) has(u directory.User) bool {

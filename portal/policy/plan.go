@@ -35,34 +35,57 @@ type Plan struct {
 	Tries  int           // wrong answers before the case ends
 	// Person limits that go with the purpose, e.g. unlocks a day.
 	PerDay int
+	// CoolingOff is for how long after a factor was added, or the address it goes to
+	// was changed, it cannot be the only proof: whoever has just got into an account
+	// must not be able to take it over with what they added there.
+	CoolingOff time.Duration
+	// Ask says whom an approval may be asked of.
+	Ask verify.Ask
 }
 
-// Enough reports whether proofs of these kinds, in the order they were given,
-// satisfy the plan. One class opens one gate, however often it is proved
-// (NIST SP 800-63B-4 section 4.2.2.2).
+// Given is a proof that was given. Cooling: with something that is new.
+type Given struct {
+	Kind    verify.Kind
+	Cooling bool
+}
+
+// Enough is Satisfied by proofs of these kinds, none of them new.
 func (p Plan) Enough(proofs []verify.Kind) bool {
-	anchored := len(p.Anchor) == 0
+	given := make([]Given, len(proofs))
+	for i, k := range proofs {
+		given[i].Kind = k
+	}
+	return p.Satisfied(given)
+}
+
+// Satisfied reports whether these proofs, in the order they were given, are
+// enough. One class opens one gate, however often it is proved (NIST SP 800-63B-4
+// section 4.2.2.2). A new one is never enough by itself, and at least one of
+// several must not be new.
+func (p Plan) Satisfied(proofs []Given) bool {
+	anchored, settled := len(p.Anchor) == 0, false
 	var classes []verify.Class
-	for _, k := range proofs {
-		c := k.Class()
+	for _, g := range proofs {
+		k, c := g.Kind, g.Kind.Class()
 		if c == "" || !slices.Contains(p.Allowed, k) {
 			continue
 		}
-		if p.alone(k) {
+		if p.alone(k) && !g.Cooling {
 			return true
 		}
+		settled = settled || !g.Cooling
 		if !slices.Contains(classes, c) {
 			classes = append(classes, c)
 		}
 		anchored = anchored || slices.Contains(p.Anchor, c)
 	}
-	if p.First != "" && (len(proofs) == 0 || proofs[0] != p.First) {
+	if p.First != "" && (len(proofs) == 0 || proofs[0].Kind != p.First) {
 		return false
 	}
 	if len(classes) == 1 && classes[0] == verify.Contact {
 		return false
 	}
-	return p.Gates > 0 && len(classes) >= p.Gates && anchored
+	return p.Gates > 0 && len(classes) >= p.Gates && anchored && settled
 }
 
 // alone: an approval never is, whatever a plan says.

@@ -29,7 +29,13 @@ type compiled struct {
 	plans map[Purpose]Plan
 }
 
-type persona struct{ groups, ous []string }
+type persona struct{ groups, ous, directories []string }
+
+func (r Rule) persona() persona { return persona{r.Groups, r.OUs, r.Directories} }
+
+func (a persona) equal(b persona) bool {
+	return slices.Equal(a.groups, b.groups) && slices.Equal(a.ous, b.ous) && slices.Equal(a.directories, b.directories)
+}
 
 // New returns an error that holds every fault of c.
 func New(c Config) (*Policy, error) {
@@ -41,18 +47,16 @@ func New(c Config) (*Policy, error) {
 		defaults: map[Purpose]Plan{}, personas: []persona{{}},
 	}
 	for _, purpose := range purposes() {
-		p.defaults[purpose] = c.Plans.of(purpose).plan("default")
+		p.defaults[purpose] = c.plan(purpose, Rule{})
 	}
 	for _, r := range c.Rules {
 		one := compiled{Rule: r, where: newPlace(r.Groups, r.OUs), plans: map[Purpose]Plan{}}
 		for _, purpose := range r.purposes() {
-			one.plans[purpose] = r.Plan.over(c.Plans.of(purpose)).plan(r.Name)
+			one.plans[purpose] = c.plan(purpose, r)
 		}
 		p.rules = append(p.rules, one)
-		if !slices.ContainsFunc(p.personas, func(have persona) bool {
-			return slices.Equal(have.groups, r.Groups) && slices.Equal(have.ous, r.OUs)
-		}) {
-			p.personas = append(p.personas, persona{groups: r.Groups, ous: r.OUs})
+		if !slices.ContainsFunc(p.personas, r.persona().equal) {
+			p.personas = append(p.personas, r.persona())
 		}
 	}
 	return p, nil
@@ -61,7 +65,9 @@ func New(c Config) (*Policy, error) {
 // For returns the plan for u; the zero Plan, which nothing satisfies, for a
 // purpose nobody knows.
 func (p *Policy) For(door access.Door, purpose Purpose, u directory.User) Plan {
-	return p.find(door, purpose, func(r compiled) bool { return r.where.has(u) })
+	return p.find(door, purpose, func(r compiled) bool {
+		return r.where.has(u) && (len(r.Directories) == 0 || slices.Contains(r.Directories, u.Directory))
+	})
 }
 
 // StepUp is For of a person of whom is known what they have enrolled: once
@@ -90,7 +96,7 @@ func (p *Policy) Decoy(door access.Door, purpose Purpose, seed []byte) Plan {
 	h := sha256.Sum256(seed)
 	as := p.personas[binary.BigEndian.Uint64(h[:])%uint64(len(p.personas))]
 	return p.find(door, purpose, func(r compiled) bool {
-		return r.where.everybody() || slices.Equal(r.Groups, as.groups) && slices.Equal(r.OUs, as.ous)
+		return r.persona().equal(persona{}) || r.persona().equal(as)
 	})
 }
 
@@ -106,6 +112,7 @@ func (p *Policy) find(door access.Door, purpose Purpose, matches func(compiled) 
 
 func (p Plan) clone() Plan {
 	p.Allowed, p.Alone, p.Anchor = slices.Clone(p.Allowed), slices.Clone(p.Alone), slices.Clone(p.Anchor)
+	p.Ask.Approvers = slices.Clone(p.Ask.Approvers)
 	return p
 }
 

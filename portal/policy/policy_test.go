@@ -20,10 +20,10 @@ func someone(groups ...string) directory.User {
 func TestTheFirstRuleThatMatchesWins(t *testing.T) {
 	cfg := DefaultConfig()
 	cfg.Rules = []Rule{
-		{Name: "kiosk", Doors: []access.Door{access.Kiosk}, Plan: PlanConfig{Life: 5 * time.Minute}},
-		{Name: "finance", Groups: []string{"CN=Finance,DC=example,DC=org"}, Purposes: []Purpose{Reset}, Plan: PlanConfig{Gates: 3, Alone: []verify.Kind{}}},
-		{Name: "plant", OUs: []string{"ou=plant, dc=example, dc=org"}, Plan: PlanConfig{Tries: 3}},
-		{Name: "everybody", Purposes: []Purpose{Reset}, Plan: PlanConfig{Tries: 4}},
+		{Name: "kiosk", Doors: []access.Door{access.Kiosk}, Plan: RulePlan{PlanConfig: PlanConfig{Life: 5 * time.Minute}}},
+		{Name: "finance", Groups: []string{"CN=Finance,DC=example,DC=org"}, Purposes: []Purpose{Reset}, Plan: RulePlan{PlanConfig: PlanConfig{Gates: 3, Alone: []verify.Kind{}}}},
+		{Name: "plant", OUs: []string{"ou=plant, dc=example, dc=org"}, Plan: RulePlan{PlanConfig: PlanConfig{Tries: 3}}},
+		{Name: "everybody", Purposes: []Purpose{Reset}, Plan: RulePlan{PlanConfig: PlanConfig{Tries: 4}}},
 	}
 	p, err := New(cfg)
 	if err != nil {
@@ -73,10 +73,10 @@ func TestAPlanIsACopy(t *testing.T) {
 func TestADecoyLooksLikeOnePersonForEver(t *testing.T) {
 	cfg := DefaultConfig()
 	cfg.Rules = []Rule{
-		{Name: "vip", Groups: []string{"VIP"}, Purposes: []Purpose{Reset}, Plan: PlanConfig{Allowed: []verify.Kind{verify.Passkey}, Gates: 1}},
-		{Name: "vip in", Groups: []string{"VIP"}, Purposes: []Purpose{SignIn}, Plan: PlanConfig{Allowed: []verify.Kind{verify.Passkey}, First: ptr(verify.Kind("")), Gates: 1}},
-		{Name: "plant", OUs: []string{"OU=Plant,DC=x"}, Plan: PlanConfig{Tries: 3}},
-		{Name: "all", Purposes: []Purpose{Unlock}, Plan: PlanConfig{Tries: 4}},
+		{Name: "vip", Groups: []string{"VIP"}, Purposes: []Purpose{Reset}, Plan: RulePlan{PlanConfig: PlanConfig{Allowed: []verify.Kind{verify.Passkey}, Gates: 1}}},
+		{Name: "vip in", Groups: []string{"VIP"}, Purposes: []Purpose{SignIn}, Plan: RulePlan{PlanConfig: PlanConfig{Allowed: []verify.Kind{verify.Passkey}, First: ptr(verify.Kind("")), Gates: 1}}},
+		{Name: "plant", OUs: []string{"OU=Plant,DC=x"}, Plan: RulePlan{PlanConfig: PlanConfig{Tries: 3}}},
+		{Name: "all", Purposes: []Purpose{Unlock}, Plan: RulePlan{PlanConfig: PlanConfig{Tries: 4}}},
 	}
 	p, err := New(cfg)
 	if err != nil {
@@ -169,11 +169,11 @@ func TestStepUpAsksForTheStrongestEnrolled(t *testing.T) {
 
 func TestKindsNamesAllThatMustBeSetUp(t *testing.T) {
 	cfg := DefaultConfig()
-	cfg.Rules = []Rule{{Name: "x", Purposes: []Purpose{Reset}, Groups: []string{"g"}, Plan: PlanConfig{Allowed: []verify.Kind{verify.Passkey, verify.YubiKey}, Gates: 1, Anchor: []verify.Class{}, Alone: []verify.Kind{verify.Passkey}}}}
+	cfg.Rules = []Rule{{Name: "x", Purposes: []Purpose{Reset}, Groups: []string{"g"}, Plan: RulePlan{PlanConfig: PlanConfig{Allowed: []verify.Kind{verify.Passkey, verify.YubiKey}, Gates: 1, Anchor: []verify.Class{}, Alone: []verify.Kind{verify.Passkey}}}}}
 	if p, err := New(cfg); err == nil {
 		t.Fatalf("YubiKey alone was let through: %v", p.Kinds())
 	}
-	cfg.Rules[0].Plan = PlanConfig{Allowed: []verify.Kind{verify.Passkey, verify.SMS, verify.YubiKey}}
+	cfg.Rules[0].Plan = RulePlan{PlanConfig: PlanConfig{Allowed: []verify.Kind{verify.Passkey, verify.SMS, verify.YubiKey}}}
 	p, err := New(cfg)
 	if err != nil {
 		t.Fatal(err)
@@ -226,7 +226,7 @@ func TestValidateNamesEveryFaultAtItsPlace(t *testing.T) {
 		{"rules[0].purposes[1]", func(c *Config) { c.Rules = []Rule{{Name: "a", Purposes: []Purpose{Reset, "conquer"}}} }},
 		{"rules[0].ous[0]", func(c *Config) { c.Rules = []Rule{{Name: "a", OUs: []string{"="}}} }},
 		{"rules[0].plan.gates", func(c *Config) {
-			c.Rules = []Rule{{Name: "a", Purposes: []Purpose{Reset}, Plan: PlanConfig{Gates: 1}}}
+			c.Rules = []Rule{{Name: "a", Purposes: []Purpose{Reset}, Plan: RulePlan{PlanConfig: PlanConfig{Gates: 1}}}}
 		}},
 		{"rules[1]", func(c *Config) {
 			c.Rules = []Rule{{Name: "a", Doors: []access.Door{access.Web}}, {Name: "b", Doors: []access.Door{access.Web}, Groups: []string{"x"}}}

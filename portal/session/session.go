@@ -24,6 +24,9 @@ type State struct {
 	Case      string
 	Purpose   policy.Purpose // of the case
 	Principal access.Principal
+	// Back is the page of a link that this browser opened before it signed in, to
+	// return there; empty: to one's own. It never comes from an address.
+	Back string `json:",omitempty"`
 }
 
 // SignedIn reports whether somebody is.
@@ -128,7 +131,7 @@ func (m *Manager) Find(ctx context.Context, token string) (State, error) {
 // a token known before it is worth nothing after it (ASVS 5.0 section 7.2.4).
 func (m *Manager) Replace(ctx context.Context, old, next string, s State) error {
 	var row Row
-	if s.Case != "" || s.SignedIn() {
+	if s.Case != "" || s.SignedIn() || s.Back != "" {
 		k := key(next)
 		if k == nil {
 			return errors.New("session: the new token is malformed")

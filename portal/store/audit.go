@@ -13,6 +13,9 @@ import (
 	"postern/portal/audit"
 )
 
+// maxProof is how long what goes with an event whole may be, in bytes.
+const maxProof = 16 << 10
+
 const (
 	insertEvent = `INSERT INTO audit_events (at, case_id, subject, event) VALUES ($1, $2, $3, $4)`
 	// SQLite uses a partial index only where its condition is repeated.
@@ -41,6 +44,9 @@ func (t *tx) record(ctx context.Context, events []audit.Event) error {
 				return err
 			}
 			e.ID = id
+		}
+		if len(e.Proof) > maxProof {
+			return errors.New("store: audit: a proof is longer than any can be")
 		}
 		text, err := json.Marshal(e)
 		if err != nil {

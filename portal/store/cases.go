@@ -162,7 +162,7 @@ func (t *tx) apply(ctx context.Context, id string, e flow.Effects) error {
 		return err
 	}
 	if e.EndCases != "" {
-		if err := t.endCases(ctx, e.EndCases, id); err != nil {
+		if err := t.endCases(ctx, e.EndCases, id, flow.ReasonSuperseded); err != nil {
 			return fmt.Errorf("store: end cases: %w", err)
 		}
 	}
@@ -175,7 +175,7 @@ func (t *tx) apply(ctx context.Context, id string, e flow.Effects) error {
 }
 
 // endCases closes the other running cases of an account.
-func (t *tx) endCases(ctx context.Context, account directory.ID, but string) error {
+func (t *tx) endCases(ctx context.Context, account directory.ID, but string, why flow.Reason) error {
 	if !t.db.dialect.local {
 		// Two cases of one account that end each other would wait for each other's
 		// row until the server notices. Asking for all rows at once or none turns
@@ -184,7 +184,7 @@ func (t *tx) endCases(ctx context.Context, account directory.ID, but string) err
 			return err
 		}
 	}
-	_, err := t.exec(ctx, endOtherCases, string(account), but, string(flow.ReasonSuperseded))
+	_, err := t.exec(ctx, endOtherCases, string(account), but, string(why))
 	return err
 }
 

@@ -10,10 +10,12 @@ import (
 
 // What DB is for the rooms that declare it.
 var (
-	_ flow.Store    = (*DB)(nil)
-	_ flow.Counters = (*DB)(nil)
-	_ enrol.Store   = (*DB)(nil)
-	_ session.Store = (*DB)(nil)
-	_ audit.Reader  = (*DB)(nil)
-	_ verify.Vault  = (*DB)(nil)
+	_ flow.Store     = (*DB)(nil)
+	_ flow.Counters  = (*DB)(nil)
+	_ flow.Accounts  = (*DB)(nil)
+	_ enrol.Store    = (*DB)(nil)
+	_ enrol.Accounts = (*DB)(nil)
+	_ session.Store  = (*DB)(nil)
+	_ audit.Reader   = (*DB)(nil)
+	_ verify.Vault   = (*DB)(nil)
 )

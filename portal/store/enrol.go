@@ -37,10 +37,15 @@ func (db *DB) Methods(ctx context.Context, owner directory.ID) ([]verify.Credent
 	return list, err
 }
 
+type offerBody struct {
+	verify.Challenge
+	Replaces string `json:",omitempty"`
+}
+
 // HoldOffer keeps an unfinished set-up (enrol.Store).
 func (db *DB) HoldOffer(ctx context.Context, o enrol.Offer) error {
 	// The challenge as a whole: the seed of a new authenticator is in it.
-	body, err := db.seal(sealedOffers, o.Challenge, []byte(o.Owner), []byte(o.Kind), []byte(o.Session))
+	body, err := db.seal(sealedOffers, offerBody{o.Challenge, o.Replaces}, []byte(o.Owner), []byte(o.Kind), []byte(o.Session))
 	if err != nil {
 		return err
 	}
@@ -68,7 +73,10 @@ func (db *DB) TryOffer(ctx context.Context, owner directory.ID, kind verify.Kind
 			return fmt.Errorf("store: offer: %w", err)
 		}
 		o.Expires = fromMicros(expires)
-		return db.open(sealedOffers, body, &o.Challenge, []byte(o.Owner), []byte(o.Kind), []byte(o.Session))
+		var b offerBody
+		err := db.open(sealedOffers, body, &b, []byte(o.Owner), []byte(o.Kind), []byte(o.Session))
+		o.Challenge, o.Replaces = b.Challenge, b.Replaces
+		return err
 	})
 	if err != nil {
 		return enrol.Offer{}, err
@@ -79,7 +87,7 @@ func (db *DB) TryOffer(ctx context.Context, owner directory.ID, kind verify.Kind
 // Commit applies one change whole or not at all (enrol.Store).
 func (db *DB) Commit(ctx context.Context, c enrol.Change) error {
 	return db.within(ctx, func(ctx context.Context, t *tx) error {
-		for _, step := range []func(context.Context, enrol.Change) error{t.dropOffer, t.removeMethods, t.renameMethod, t.addMethods, t.endOtherSessions} {
+		for _, step := range []func(context.Context, enrol.Change) error{t.freeze, t.dropOffer, t.removeMethods, t.renameMethod, t.addMethods, t.endOtherSessions} {
 			if err := step(ctx, c); err != nil {
 				return err
 			}

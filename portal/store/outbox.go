@@ -71,6 +71,9 @@ func (t *tx) post(ctx context.Context, messages []notify.Message) error {
 			}
 			o.ID = id
 		}
+		if err := t.makeLinks(ctx, &o.Message); err != nil {
+			return err
+		}
 		// The groups of a person are of no use to who delivers, and can be many.
 		o.Who.Groups = nil
 		body, err := t.db.seal(sealedMessages, o.Message, []byte(o.ID))

@@ -29,7 +29,8 @@ var (
 	sealedSessions    = sealed{table: "sessions", bound: []string{"hash", "owner"}, id: 1, bytes: true}
 	sealedMessages    = sealed{table: "messages", bound: []string{"id"}, id: 1}
 	sealedMarks       = sealed{table: "key_mark", bound: []string{"id"}, id: 1}
-	sealedTables      = []sealed{sealedCases, sealedCredentials, sealedOffers, sealedSessions, sealedMessages, sealedMarks}
+	sealedAccounts    = sealed{table: "accounts", bound: []string{"account"}, id: 1}
+	sealedTables      = []sealed{sealedCases, sealedCredentials, sealedOffers, sealedSessions, sealedMessages, sealedMarks, sealedAccounts}
 )
 
 // place is the associated data of one row; every part with its length before

@@ -285,7 +285,7 @@ func TestDumpHoldsNoSecret(t *testing.T) {
 		canary := "canary-" + rand.Text()
 		c := newCase(alice)
 		c.Held = []byte(canary)
-		c.Open = &verify.Challenge{Kind: verify.Email, State: []byte(canary), Expires: c.Expires, Deliver: &verify.Delivery{Args: map[string]string{"code": canary}}}
+		c.Open = &verify.Challenge{Kind: verify.Email, State: []byte(canary), Expires: c.Expires, Deliver: []verify.Delivery{{Args: map[string]string{"code": canary}}}}
 		create(t, db, c, flow.Effects{
 			Events:   []audit.Event{event("case.started", c)},
 			Messages: []notify.Message{{Channel: notify.Mail, Template: "code", Args: map[string]string{"code": canary}}}})

@@ -27,6 +27,7 @@ var sweeps = []struct {
 }{
 	{"cases", `DELETE FROM cases WHERE id IN (SELECT id FROM cases WHERE expires < $1 AND status <> 'applying' LIMIT ` + sweepBatch + `)`, keepCases},
 	{"offers", `DELETE FROM offers WHERE expires < $1`, 0},
+	{"links", `DELETE FROM links WHERE hash IN (SELECT hash FROM links WHERE expires < $1 LIMIT ` + sweepBatch + `)`, 0},
 	{"sessions", `DELETE FROM sessions WHERE hash IN (SELECT hash FROM sessions WHERE expires < $1 LIMIT ` + sweepBatch + `)`, 0},
 	{"messages", `DELETE FROM messages WHERE id IN (SELECT id FROM messages WHERE due < $1 AND created < $1 LIMIT ` + sweepBatch + `)`, keepMessages},
 	{"counters of decoys", `DELETE FROM strikes WHERE (account, kind) IN

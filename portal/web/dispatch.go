@@ -131,6 +131,9 @@ func (s *Site) enter(v *visit, c *flow.Case) error {
 		// Where to come back to is a constant, never part of an address.
 		p.SignedIn, to = v.session.Principal.SignedIn, "/me/factors"
 	}
+	if v.session.Back != "" {
+		to = v.session.Back
+	}
 	token, err := newToken(s.Rand)
 	if err != nil {
 		return err
@@ -150,7 +153,9 @@ func (s *Site) casePage(v *visit, d door, c *flow.Case, faults ...view.Fault) (v
 	case flow.StepAnswer:
 		return s.answerPage(v, d, c, f)
 	case flow.StepWait:
-		return &view.Wait{Frame: f, Base: d.path, Purpose: c.Purpose, Since: c.Created, Until: c.Open.Expires, Still: v.Query("refresh") == "off"}, nil
+		sheet, err := c.Sheet()
+		return &view.Wait{Frame: f, Base: d.path, Purpose: c.Purpose, Who: sheet.Who, Number: sheet.Number, Since: sheet.Asked, Until: c.Open.Expires,
+			Still: v.Query("refresh") == "off"}, err
 	case flow.StepNewPassword:
 		return s.passwordPage(v, d, c, f)
 	case flow.StepApplying:
@@ -158,7 +163,7 @@ func (s *Site) casePage(v *visit, d door, c *flow.Case, faults ...view.Fault) (v
 	case flow.StepDone:
 		return donePage(c, f), nil
 	case flow.StepRefused:
-		return &view.Refused{Frame: f, Purpose: c.Purpose, Reason: string(c.Why()), Proven: c.Proven(), Receipt: receipt(c)}, nil
+		return &view.Refused{Frame: f, Purpose: c.Purpose, Reason: string(c.Why()), Proven: c.Proven(), Receipt: receipt(c), Note: c.Note}, nil
 	case flow.StepExpired:
 		return &view.Expired{Frame: f, Purpose: c.Purpose, Life: c.Plan.Life}, nil
 	default:
@@ -174,7 +179,7 @@ func (s *Site) choosePage(v *visit, d door, c *flow.Case, f view.Frame) (view.Pa
 	if err != nil {
 		return nil, err
 	}
-	p := &view.Choose{Frame: f, Base: d.path, Purpose: c.Purpose, Options: options, Alone: alone}
+	p := &view.Choose{Frame: f, Base: d.path, Purpose: c.Purpose, Options: options, Alone: alone, Settles: c.Settles()}
 	classes := map[verify.Class]bool{}
 	for _, proof := range c.Proofs {
 		p.Proven = append(p.Proven, view.Proven{Kind: proof.Kind, At: proof.At})

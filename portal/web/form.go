@@ -27,6 +27,10 @@ var (
 	fieldPassword = field{name: "password", max: 4 << 10}
 	fieldConfirm  = field{name: "confirm", max: 4 << 10}
 	fieldName     = field{name: "name", max: 256}
+	fieldReplace  = field{name: "replace", max: 64}
+	fieldDecision = field{name: "decision", max: 8}
+	fieldNumber   = field{name: "number", max: 8}
+	fieldNote     = field{name: "note", max: 1 << 10}
 )
 
 const csrfField = "csrf"

@@ -4,9 +4,11 @@ import (
 	"errors"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/gofiber/fiber/v2"
 
+	"postern/directory"
 	"postern/portal/access"
 	"postern/portal/enrol"
 	"postern/portal/policy"
@@ -59,7 +61,7 @@ func (s *Site) signOut(v *visit, _ form) error {
 const recentOnMe, recentOnPage = 5, 200
 
 func (s *Site) me(v *visit, p access.Principal) error {
-	methods, have, err := s.methods(v, p)
+	have, err := s.arsenal(v, p)
 	if err != nil {
 		return err
 	}
@@ -68,7 +70,7 @@ func (s *Site) me(v *visit, p access.Principal) error {
 		return &down{err}
 	}
 	return v.page(fiber.StatusOK, &view.Me{Frame: v.frame(""), Name: p.User.Name, Login: p.User.Login,
-		Methods: methods, Ways: s.ways(p, have), Recent: lines(recent)})
+		Methods: have.list, Ways: have.ways(""), Strong: have.strong(), Recent: lines(recent)})
 }
 
 func (s *Site) factors(v *visit, p access.Principal) error {
@@ -80,8 +82,11 @@ func (s *Site) factors(v *visit, p access.Principal) error {
 }
 
 func (s *Site) factorsPage(v *visit, p access.Principal, faults ...view.Fault) (*view.Factors, error) {
-	methods, have, err := s.methods(v, p)
-	return &view.Factors{Frame: v.frame("/me/factors", faults...), Methods: methods, Ways: s.ways(p, have), Addable: s.Enrol.Kinds()}, err
+	have, err := s.arsenal(v, p)
+	if err != nil {
+		return nil, err
+	}
+	return &view.Factors{Frame: v.frame("/me/factors", faults...), Methods: have.list, Ways: have.ways(""), Strong: have.strong(), Addable: s.Enrol.Kinds()}, nil
 }
 
 func (s *Site) activity(v *visit, p access.Principal) error {
@@ -93,17 +98,16 @@ func (s *Site) activity(v *visit, p access.Principal) error {
 }
 
 func (s *Site) confirmRemove(v *visit, p access.Principal) error {
-	methods, have, err := s.methods(v, p)
+	have, err := s.arsenal(v, p)
 	if err != nil {
 		return err
 	}
 	id := v.Params("id")
-	i := slices.IndexFunc(methods, func(m view.Method) bool { return m.ID == id && id != "" })
+	i := slices.IndexFunc(have.list, func(m view.Method) bool { return m.ID == id && id != "" })
 	if i < 0 {
 		return enrol.ErrNoMethod
 	}
-	gone := slices.Index(have, methods[i].Kind)
-	return v.page(fiber.StatusOK, &view.Remove{Frame: v.frame(""), Method: methods[i], Ways: s.ways(p, slices.Delete(have, gone, gone+1))})
+	return v.page(fiber.StatusOK, &view.Remove{Frame: v.frame(""), Method: have.list[i], Ways: have.ways(id)})
 }
 
 func (s *Site) remove(v *visit, _ form, p access.Principal) error {
@@ -131,9 +135,9 @@ func (s *Site) rename(v *visit, f form, p access.Principal) error {
 }
 
 // offer begins a set-up. Its answer is the only page that ever shows the secret.
-func (s *Site) offer(v *visit, _ form, p access.Principal) error {
+func (s *Site) offer(v *visit, f form, p access.Principal) error {
 	kind := verify.Kind(v.Params("kind"))
-	ch, err := s.Enrol.Offer(v.ctx(), v.who(p), kind)
+	ch, err := s.Enrol.Offer(v.ctx(), v.who(p), kind, f["replace"])
 	if err != nil {
 		return s.factorFault(v, p, err)
 	}
@@ -194,68 +198,89 @@ func (s *Site) factorFault(v *visit, p access.Principal, err error) error {
 	}
 }
 
-// methods lists what a person can prove themselves with, and each kind once for
-// every way to have it.
-func (s *Site) methods(v *visit, p access.Principal) (list []view.Method, have []verify.Kind, err error) {
-	creds, err := s.Enrol.Methods(v.ctx(), v.who(p))
-	if err != nil {
-		return nil, nil, &down{err}
+// arsenal is what a person can prove themselves with, as the page lists it and as
+// the policy counts it.
+type arsenal struct {
+	list  []view.Method
+	creds []verify.Credential
+	known access.Standing
+	plan  policy.Plan // for a forgotten password
+	user  directory.User
+	now   time.Time
+}
+
+func (s *Site) arsenal(v *visit, p access.Principal) (a arsenal, err error) {
+	a = arsenal{plan: s.Plans.For(access.Web, policy.Reset, p.User), user: p.User, now: s.Now()}
+	if a.creds, err = s.Enrol.Methods(v.ctx(), v.who(p)); err != nil {
+		return a, &down{err}
+	}
+	if a.known, err = s.Enrol.Standing(v.ctx(), v.who(p)); err != nil {
+		return a, &down{err}
 	}
 	var codes *view.Method
-	for _, c := range creds {
-		have = append(have, c.Kind)
+	for _, c := range a.creds {
 		if c.Kind != verify.RecoveryCode {
-			list = append(list, view.Method{ID: c.ID, Kind: c.Kind, Name: c.Name, Created: c.Created, Used: c.Used})
+			a.list = append(a.list, view.Method{ID: c.ID, Kind: c.Kind, Name: c.Name, Created: c.Created, Used: c.Used, Cooling: a.cools(c.Created)})
 			continue
 		}
 		if codes == nil {
-			codes = &view.Method{Kind: c.Kind, Created: c.Created, Total: recoveryCodes}
+			codes = &view.Method{Kind: c.Kind, Created: c.Created, Total: recoveryCodes, Cooling: a.cools(c.Created)}
 		}
 		codes.Left++
 	}
 	if codes != nil {
-		list = append(list, *codes)
+		a.list = append(a.list, *codes)
 	}
 	for _, m := range p.User.Mail {
-		list, have = append(list, view.Method{Kind: verify.Email, Masked: mask(m)}), append(have, verify.Email)
+		a.list = append(a.list, view.Method{Kind: verify.Email, Masked: mask(m), Cooling: a.cools(a.known.MailAt)})
 	}
 	for _, n := range p.User.Phone {
-		list, have = append(list, view.Method{Kind: verify.SMS, Masked: mask(n)}), append(have, verify.SMS)
+		a.list = append(a.list, view.Method{Kind: verify.SMS, Masked: mask(n), Cooling: a.cools(a.known.PhoneAt)})
 	}
-	return list, have, nil
+	return a, nil
 }
 
-// recoveryCodes is how many codes one set has.
-const recoveryCodes = 10
+// cools is until when something that is what it is since then cannot be the only
+// proof; zero when it can.
+func (a arsenal) cools(since time.Time) time.Time {
+	if until := since.Add(a.plan.CoolingOff); !since.IsZero() && a.now.Before(until) {
+		return until
+	}
+	return time.Time{}
+}
 
-// ways counts the smallest sets of what a person has that would be enough to
-// reset a forgotten password.
-func (s *Site) ways(p access.Principal, have []verify.Kind) int {
-	plan := s.Plans.For(access.Web, policy.Reset, p.User)
-	kinds := slices.Compact(slices.Sorted(slices.Values(have)))
-	n := 0
-	for set := 1; set < 1<<len(kinds); set++ {
-		var proofs []verify.Kind
-		for i, k := range kinds {
-			if set&(1<<i) != 0 {
-				proofs = append(proofs, k)
-			}
+// strong reports whether a passkey is among them: who has none is asked to add one.
+func (a arsenal) strong() bool {
+	return slices.ContainsFunc(a.creds, func(c verify.Credential) bool { return c.Kind.PhishingResistant() })
+}
+
+// ways counts the smallest sets of proofs that would be enough to reset a
+// forgotten password now, without the credential of that id.
+func (a arsenal) ways(without string) int {
+	m := policy.Means{Mail: len(a.user.Mail) > 0, Phone: len(a.user.Phone) > 0, Manager: a.user.Manager != "" || len(a.plan.Ask.Approvers) > 0}
+	settled := map[verify.Kind]bool{verify.Email: a.cools(a.known.MailAt).IsZero(), verify.SMS: a.cools(a.known.PhoneAt).IsZero()}
+	for _, c := range a.creds {
+		if c.ID != without {
+			m.Enrolled = append(m.Enrolled, c.Kind)
+			settled[c.Kind] = settled[c.Kind] || a.cools(c.Created).IsZero()
 		}
-		if plan.Enough(proofs) && minimal(plan, proofs) {
+	}
+	for k, is := range settled {
+		if !is {
+			m.Cooling = append(m.Cooling, k)
+		}
+	}
+	n := 0
+	for _, path := range policy.Explain(a.plan, m).Paths {
+		if len(path.Missing) == 0 {
 			n++
 		}
 	}
 	return n
 }
 
-func minimal(plan policy.Plan, proofs []verify.Kind) bool {
-	for i := range proofs {
-		if plan.Enough(slices.Delete(slices.Clone(proofs), i, i+1)) {
-			return false
-		}
-	}
-	return true
-}
+// recoveryCodes is how many codes one set has.
+const recoveryCodes = 10
 
 // mask leaves enough of an address to know one's own by.
 func mask(a string) string {

@@ -40,6 +40,14 @@ func (s *Site) start(d door) func(*visit, form) error {
 		if err != nil {
 			return s.refill(v, r, err)
 		}
+		before, err := v.known()
+		if err != nil {
+			return err
+		}
+		back := ""
+		if d.path == signin.path {
+			back = before.Back
+		}
 		token, err := newToken(s.Rand)
 		if err != nil {
 			return err
@@ -51,7 +59,7 @@ func (s *Site) start(d door) func(*visit, form) error {
 		if c == nil || err != nil && !errors.As(err, new(*flow.Wrong)) {
 			return s.refill(v, r, err)
 		}
-		if err := v.become(token, session.State{Case: c.ID, Purpose: c.Purpose, Principal: keep}); err != nil {
+		if err := v.become(token, session.State{Case: c.ID, Purpose: c.Purpose, Principal: keep, Back: back}); err != nil {
 			return err
 		}
 		return s.next(v, d, c, err)

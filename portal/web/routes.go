@@ -67,8 +67,13 @@ func (s *Site) routes() []route {
 		{path: "/me/activity", page: s.own(s.activity)},
 		{path: "/me/factors/:id/remove", page: s.own(s.confirmRemove), action: s.owned(s.remove)},
 		{path: "/me/factors/:id/rename", action: s.owned(s.rename), fields: []field{fieldName}},
-		{path: "/me/factors/:kind/offer", action: s.owned(s.offer)},
+		{path: "/me/factors/:kind/offer", action: s.owned(s.offer), fields: []field{maybe(fieldReplace)}},
 		{path: "/me/factors/:kind/enrol", action: s.owned(s.enrol), fields: []field{fieldAnswer, maybe(fieldName)}},
+
+		{path: "/me/notme", action: s.owned(s.notMine)},
+
+		{path: "/approve/:token", page: s.asked, action: s.decide, fields: []field{maybe(fieldDecision), maybe(fieldNumber), maybe(fieldFactor), maybe(fieldAnswer), maybe(fieldNote)}},
+		{path: "/notme/:token", page: s.report, action: s.notMe},
 
 		{path: "/help/:topic", page: s.help},
 	}

@@ -39,9 +39,9 @@ func (s *Site) offerPage(v *visit, p access.Principal, kind verify.Kind, ch veri
 			return nil, errors.New("web: the offer of recovery codes has none")
 		}
 		page := &view.OfferCodes{Frame: f, Login: p.User.Login, Made: s.Now(), Codes: set.Codes}
-		_, have, err := s.methods(v, p)
-		for _, k := range have {
-			page.Replace = page.Replace || k == verify.RecoveryCode
+		have, err := s.arsenal(v, p)
+		for _, c := range have.creds {
+			page.Replace = page.Replace || c.Kind == verify.RecoveryCode
 		}
 		return page, err
 	}
@@ -49,8 +49,11 @@ func (s *Site) offerPage(v *visit, p access.Principal, kind verify.Kind, ch veri
 }
 
 // stepUp opens a case for a fresh proof by who is signed in, and sends them
-// there. They come back to their factors, which is no part of any address.
-func (s *Site) stepUp(v *visit, p access.Principal) error {
+// there. They come back to their factors, or to the page of a link they opened;
+// neither is part of any address.
+func (s *Site) stepUp(v *visit, p access.Principal) error { return s.stepUpFor(v, p, "") }
+
+func (s *Site) stepUpFor(v *visit, p access.Principal, back string) error {
 	token, err := newToken(s.Rand)
 	if err != nil {
 		return err
@@ -63,7 +66,7 @@ func (s *Site) stepUp(v *visit, p access.Principal) error {
 	if err != nil {
 		return err
 	}
-	if err := v.become(token, session.State{Case: c.ID, Purpose: c.Purpose, Principal: p}); err != nil {
+	if err := v.become(token, session.State{Case: c.ID, Purpose: c.Purpose, Principal: p, Back: back}); err != nil {
 		return err
 	}
 	return v.to(signin.path)

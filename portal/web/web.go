@@ -49,11 +49,19 @@ type Passwords interface {
 	Finish(ctx context.Context, id string, pw directory.Secret, hold []byte) (*flow.Case, error)
 }
 
+// Vouching is answering for somebody else.
+type Vouching interface {
+	Request(ctx context.Context, token string, by access.Principal) (flow.Request, error)
+	Vouch(ctx context.Context, a flow.Answer) (flow.Request, error)
+	Decline(ctx context.Context, a flow.Answer) (flow.Request, error)
+}
+
 // Flow is the core.
 type Flow interface {
 	Cases
 	Proofs
 	Passwords
+	Vouching
 }
 
 // Factors are somebody's own. See enrol.Service for all of Enrol.
@@ -68,14 +76,23 @@ type Factors interface {
 
 // SetUps add a factor in two steps.
 type SetUps interface {
-	Offer(ctx context.Context, w enrol.Who, kind verify.Kind) (verify.Challenge, error)
+	Offer(ctx context.Context, w enrol.Who, kind verify.Kind, replaces string) (verify.Challenge, error)
 	Enrol(ctx context.Context, w enrol.Who, kind verify.Kind, answer []byte, name string) (enrol.Offer, error)
+}
+
+// Reports are what is remembered of an account, and "this wasn't me".
+type Reports interface {
+	Standing(ctx context.Context, w enrol.Who) (access.Standing, error)
+	Report(ctx context.Context, token string) (enrol.Reported, error)
+	NotMe(ctx context.Context, token, address, lang string) error
+	NotMine(ctx context.Context, w enrol.Who) error
 }
 
 // Enrol is a person managing their own factors.
 type Enrol interface {
 	Factors
 	SetUps
+	Reports
 }
 
 // Limits are the short-lived limits; a *limit.Exceeded says that one is reached.

@@ -72,10 +72,10 @@ func (f *Factor) Begin(_ context.Context, s verify.Subject) (verify.Challenge, e
 		Kind:    f.kind,
 		State:   f.mac(s, code),
 		Expires: f.now().Add(life),
-		Deliver: &verify.Delivery{Channel: f.channel, Template: "code", Args: map[string]string{
+		Deliver: []verify.Delivery{{Channel: f.channel, Template: "code", Args: map[string]string{
 			"code":    string(code[:length/2]) + "-" + string(code[length/2:]),
 			"minutes": strconv.Itoa(int(life / time.Minute)),
-		}},
+		}}},
 	}, nil
 }
 

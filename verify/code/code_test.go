@@ -38,7 +38,7 @@ func begin(t testing.TB, f *Factor, s verify.Subject) (verify.Challenge, string)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return c, c.Deliver.Args["code"]
+	return c, c.Deliver[0].Args["code"]
 }
 
 func TestTheCodeGoesOutAndOnlyAMACStays(t *testing.T) {
@@ -47,7 +47,7 @@ func TestTheCodeGoesOutAndOnlyAMACStays(t *testing.T) {
 		if !regexp.MustCompile(`^[2-9A-HJKMNP-Z]{4}-[2-9A-HJKMNP-Z]{4}$`).MatchString(code) {
 			t.Errorf("%s: code %q", kind, code)
 		}
-		d := c.Deliver
+		d := c.Deliver[0]
 		if d.Channel != channel || d.Template != "code" || d.Args["minutes"] != "10" || len(d.Args) != 2 {
 			t.Errorf("%s: delivery %+v", kind, d)
 		}

@@ -20,7 +20,8 @@ type Factor struct {
 	serial  int
 	used    map[string]bool
 	Checked int
-	Err     error // returned by Check when set
+	Err     error     // returned by Check when set
+	Since   time.Time // of the evidence
 }
 
 func (f *Factor) Kind() verify.Kind { return f.K }
@@ -31,7 +32,7 @@ func (f *Factor) Begin(_ context.Context, s verify.Subject) (verify.Challenge, e
 	f.serial++
 	ch := verify.Challenge{Kind: f.K, State: []byte(Right(f.K, s.Case, f.serial)), Expires: f.Now().Add(10 * time.Minute)}
 	if f.Sends {
-		ch.Deliver = &verify.Delivery{Channel: "mail", Template: "code", Args: map[string]string{"code": string(ch.State)}}
+		ch.Deliver = []verify.Delivery{{Channel: "mail", Template: "code", Args: map[string]string{"code": string(ch.State)}}}
 	}
 	return ch, nil
 }
@@ -52,7 +53,7 @@ func (f *Factor) Check(_ context.Context, s verify.Subject, c verify.Challenge, 
 		f.used = map[string]bool{}
 	}
 	f.used[string(answer)] = true
-	return verify.Evidence{Credential: "c-" + string(f.K)}, nil
+	return verify.Evidence{Credential: "c-" + string(f.K), Since: f.Since}, nil
 }
 
 // Right is the answer to the nth challenge of a kind in one case.

@@ -104,9 +104,11 @@ func (s *Store) Strike(ctx context.Context, key directory.ID, kind verify.Kind, 
 	return nil
 }
 
-func (s *Store) Strikes(_ context.Context, key directory.ID, kind verify.Kind) (flow.Strikes, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
+func (s *Store) Strikes(ctx context.Context, key directory.ID, kind verify.Kind) (flow.Strikes, error) {
+	if ctx.Value(inTx{}) == nil {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+	}
 	return s.strikes[strikeKey{key, kind}], s.Fail
 }
 
@@ -141,7 +143,7 @@ func clone(c *flow.Case) *flow.Case {
 		ch.State, ch.Public = slices.Clone(ch.State), slices.Clone(ch.Public)
 		out.Open = &ch
 	}
-	out.Proofs, out.Held = slices.Clone(c.Proofs), slices.Clone(c.Held)
+	out.Proofs, out.Held, out.Asked = slices.Clone(c.Proofs), slices.Clone(c.Held), slices.Clone(c.Asked)
 	return &out
 }
 

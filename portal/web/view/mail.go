@@ -2,6 +2,7 @@ package view
 
 import (
 	"bytes"
+	"cmp"
 	"fmt"
 	"html/template"
 	"io"
@@ -22,6 +23,7 @@ type letter struct {
 	Facts   []fact
 	NotYou  bool   // says what to do when it was somebody else
 	NotMe   string // address of the page with the button "This wasn't me"; empty: none
+	Open    string // address of the page where somebody can answer; empty: none
 }
 
 type fact struct {
@@ -31,7 +33,14 @@ type fact struct {
 
 // notices are the messages that tell of something that happened.
 func notices() []string {
-	return []string{"password_changed", "account_unlocked", "factor_added", "factor_removed", "recovery_codes_replaced", "signin_new"}
+	return []string{"password_changed", "account_unlocked", "factor_added", "factor_removed", "recovery_codes_replaced", "signin_new",
+		"contacts_changed", "limit_reached", "account_frozen", "account_unfrozen", "approval_request", "approval_denied", "incident", "approval_alarm"}
+}
+
+// others are those that do not tell somebody of their own account, or of what
+// they did themselves just now: "not you?" would be the wrong question.
+func others() []string {
+	return []string{"approval_request", "account_frozen", "incident", "approval_alarm"}
 }
 
 // mails are the names of the templates that notices and codes are written with.
@@ -63,8 +72,9 @@ func (s *set) readMails(src sources, funcs template.FuncMap) error {
 // Mail renders a message: mail as text and HTML, SMS as one short text. Its
 // Args are "code" and "minutes" for the template code; for the notices "login",
 // "at" (RFC 3339), "address", "door", "proofs" (kinds with commas), "receipt",
-// "purpose", "kind", "name" and "notme" (path of the page of that name), each
-// of which may be missing.
+// "purpose", "kind", "name", "requester", "approver", "note", "until", and the
+// paths "notme" and "approve" of the pages of that name, each of which may be
+// missing.
 func (r *Renderer) Mail(m notify.Message) (notify.Rendered, error) {
 	lang := r.bundle.Choose(m.Lang, "", m.Lang)
 	s := r.langs[lang]
@@ -76,7 +86,8 @@ func (r *Renderer) Mail(m notify.Message) (notify.Rendered, error) {
 	case !slices.Contains(notices(), m.Template):
 		return out, fmt.Errorf("view: no message template %q", m.Template)
 	}
-	args := i18n.Args{"Code": m.Args["code"], "Name": s.brands["name"], "Minutes": m.Args["minutes"], "Login": m.Args["login"], "Factor": kindText(verify.Kind(m.Args["kind"]))}
+	args := i18n.Args{"Code": m.Args["code"], "Name": s.brands["name"], "Minutes": m.Args["minutes"], "Login": m.Args["login"], "Factor": kindText(verify.Kind(m.Args["kind"])),
+		"Requester": cmp.Or(m.Args["requester"], m.Args["login"]), "Link": s.link(m.Args["approve"])}
 	if m.Args["kind"] == "" {
 		args["Factor"] = i18n.Msg("factor.some")
 	}
@@ -88,10 +99,8 @@ func (r *Renderer) Mail(m notify.Message) (notify.Rendered, error) {
 	if file == "code" {
 		l.Code = m.Args["code"]
 	} else {
-		l.Facts, l.NotYou = s.facts(m), true
-		if p := m.Args["notme"]; strings.HasPrefix(p, "/") && s.brands["origin"] != "" {
-			l.NotMe = s.brands["origin"] + p
-		}
+		l.Facts, l.NotYou = s.facts(m), !slices.Contains(others(), m.Template)
+		l.NotMe, l.Open = s.link(m.Args["notme"]), s.link(m.Args["approve"])
 	}
 	var h, t bytes.Buffer
 	if err := s.mails[file].Execute(&h, l); err != nil {
@@ -102,6 +111,15 @@ func (r *Renderer) Mail(m notify.Message) (notify.Rendered, error) {
 	}
 	out.Subject, out.HTML, out.Text = oneLine(l.Subject), h.String(), unmark(t.String())
 	return out, nil
+}
+
+// link is the address of one of our own pages. It comes from the configuration
+// and the store alone (security case 27).
+func (s *set) link(path string) string {
+	if !strings.HasPrefix(path, "/") || s.brands["origin"] == "" {
+		return ""
+	}
+	return s.brands["origin"] + path
 }
 
 func (s *set) facts(m notify.Message) []fact {
@@ -115,7 +133,18 @@ func (s *set) facts(m notify.Message) []fact {
 	if login == "" {
 		login = m.Who.Login
 	}
+	if who := m.Args["requester"]; who != "" && who != login {
+		login = who + " (" + login + ")"
+	}
 	add("receipt.account", login, false)
+	if p := m.Args["purpose"]; p != "" && m.Template == "approval_request" {
+		add("approve.want", s.say("approve.want_"+p, nil), false)
+	}
+	add("mail.approver", m.Args["approver"], false)
+	add("mail.note", m.Args["note"], false)
+	if until := rfc3339(m.Args["until"]); !until.IsZero() {
+		add("approve.until", s.bundle.DateTime(s.lang.Tag, until)+" ("+s.bundle.Zone()+")", false)
+	}
 	if k := m.Args["kind"]; k != "" {
 		value := s.text(kindText(verify.Kind(k)))
 		if n := m.Args["name"]; n != "" {

@@ -109,8 +109,9 @@ type Choose struct {
 	Purpose policy.Purpose
 	Options []Option // in the order of the policy; the first open one is the green one
 	Proven  []Proven
-	Need    int  // proofs still to come, when none of them is enough alone; at least 1
-	Alone   bool // one open option (the passkey) is enough by itself
+	Settles time.Time // proofs that would be enough are too new until then; zero: that is not it
+	Need    int       // proofs still to come, when none of them is enough alone; at least 1
+	Alone   bool      // one open option (the passkey) is enough by itself
 }
 
 // Answer posts answer to Base/answer. Others become buttons that post factor
@@ -130,12 +131,54 @@ type Wait struct {
 	Frame
 	Base    string
 	Purpose policy.Purpose
-	Who     string // whom we wait for
-	Number  string // to be compared; empty: none
+	Who     []string // whom we wait for
+	Number  string   // to be compared; empty: none
 	Since   time.Time
 	Until   time.Time
 	Every   int  // seconds between two looks; 0: 10
 	Still   bool // no looking by itself: GET Base?refresh=off
+}
+
+// ApproveFirst is GET /approve/{token} for whoever is not signed in, or not well
+// enough (Weak); posts to the same path. It says nothing about the request.
+type ApproveFirst struct {
+	Frame
+	Token string
+	Weak  bool
+}
+
+// Approve is a request as the one who was asked sees it. A yes posts
+// decision=yes, number, factor and answer; a no posts decision=no or alarm, and
+// note.
+type Approve struct {
+	Frame
+	Token         string
+	Name, Login   string // who asks
+	Purpose       policy.Purpose
+	Asked, Until  time.Time
+	Door, Address string
+	Proofs        []verify.Kind // what they proved already
+	Passkey       string        // options to sign with, as JSON; empty: no passkey of theirs may
+	TOTP          bool          // a code of their app will do
+	Open          bool          // it can be answered with yes
+	Mine          bool          // …or with no
+	Vouched       bool          // somebody said yes
+	Declined      bool          // somebody said no
+}
+
+// ApproveUnfit is a request that is not this person's to answer. Reason is that
+// of verify.Unfit.
+type ApproveUnfit struct {
+	Frame
+	Reason string
+}
+
+// NotMe is GET /notme/{token}; posts to the same path. Done answers the POST.
+type NotMe struct {
+	Frame
+	Token string
+	Login string // whose account; empty: not known now
+	Done  bool
 }
 
 // NewPassword posts password and confirm to Base/password.
@@ -185,6 +228,7 @@ type Refused struct {
 	Reason  string
 	Proven  bool
 	Receipt string // to quote at the help desk; must exist for decoys as well
+	Note    string // declined: why, in the words of who was asked
 }
 
 // Expired is shown after the deadline of a case.
@@ -239,6 +283,7 @@ type Me struct {
 	// Ways is in how many ways a forgotten password can be recovered now
 	// (complete sets of proofs, as policy counts them).
 	Ways   int
+	Strong bool // a passkey is among them
 	Recent []Activity
 }
 
@@ -248,6 +293,7 @@ type Factors struct {
 	Frame
 	Methods []Method
 	Ways    int
+	Strong  bool          // a passkey is among them
 	Addable []verify.Kind // in the order to suggest them
 	// Editing is the id whose rename form shows a fault; Typed what was typed.
 	Editing string
@@ -342,6 +388,10 @@ func (*SignIn) file() string       { return "signin" }
 func (*Choose) file() string       { return "choose" }
 func (*Answer) file() string       { return "answer" }
 func (*Wait) file() string         { return "wait" }
+func (*ApproveFirst) file() string { return "approve-first" }
+func (*Approve) file() string      { return "approve" }
+func (*ApproveUnfit) file() string { return "approve-unfit" }
+func (*NotMe) file() string        { return "notme" }
 func (*NewPassword) file() string  { return "new-password" }
 func (*Applying) file() string     { return "applying" }
 func (*Done) file() string         { return "done" }

@@ -71,8 +71,23 @@ func samples() []sample {
 		{"choose-second", &Choose{Frame: f, Base: "/recover", Purpose: policy.Reset, Need: 1, Proven: []Proven{{verify.Email, sampleNow}},
 			Options: []Option{{Kind: verify.Passkey}, {Kind: verify.TOTP}, {Kind: verify.RecoveryCode}, {Kind: verify.Email, Reason: "same_class"}, {Kind: verify.SMS, Reason: "same_class"}, {Kind: verify.YubiKey, Reason: "not_enrolled"}}}, "choose", ""},
 		{"choose-signin", &Choose{Frame: f, Base: "/signin", Purpose: policy.SignIn, Options: options()[1:3], Need: 1}, "choose", ""},
-		{"wait", &Wait{Frame: f, Base: "/recover", Purpose: policy.Reset, Who: "manager1", Number: "47", Since: at(-1), Until: at(14)}, "wait", ""},
-		{"wait-still", &Wait{Frame: f, Base: "/recover", Purpose: policy.Reset, Who: "manager1", Since: at(-1), Until: at(14), Still: true}, "wait", ""},
+		{"wait", &Wait{Frame: f, Base: "/recover", Purpose: policy.Reset, Who: []string{"Mary Manager"}, Number: "47", Since: at(-1), Until: at(14)}, "wait", ""},
+		{"wait-still", &Wait{Frame: f, Base: "/recover", Purpose: policy.Reset, Who: []string{"Mary Manager"}, Since: at(-1), Until: at(14), Still: true}, "wait", ""},
+		{"approve-first", &ApproveFirst{Frame: f, Token: "t"}, "start", ""},
+		{"approve-weak", &ApproveFirst{Frame: in, Token: "t", Weak: true}, "start", ""},
+		{"approve", &Approve{Frame: in, Token: "t", Name: "Ada Lovelace", Login: "user1", Purpose: policy.Reset, Asked: at(-2), Until: at(13), Door: "web", Address: "192.0.2.7",
+			Proofs: []verify.Kind{verify.Email}, Passkey: requestJSON, TOTP: true, Open: true, Mine: true}, "answer", ""},
+		{"approve-number", &Approve{Frame: with(in, fault("number", "wrong_number")), Token: "t", Name: "Ada Lovelace", Login: "user1", Purpose: policy.Unlock, Asked: at(-2), Until: at(13),
+			Proofs: []verify.Kind{verify.TOTP}, Passkey: requestJSON, Open: true, Mine: true}, "answer", "wrong_number"},
+		{"approve-code", &Approve{Frame: with(in, fault("answer", "wrong_code")), Token: "t", Name: "Ada Lovelace", Login: "user1", Purpose: policy.Reset, Asked: at(-2), Until: at(13), TOTP: true, Open: true, Mine: true}, "answer", "wrong_code"},
+		{"approve-vouched", &Approve{Frame: in, Token: "t", Name: "Ada Lovelace", Login: "user1", Purpose: policy.Reset, Asked: at(-2), Vouched: true, Mine: true}, "done", ""},
+		{"approve-declined", &Approve{Frame: in, Token: "t", Name: "Ada Lovelace", Login: "user1", Purpose: policy.Reset, Asked: at(-2), Declined: true}, "done", ""},
+		{"approve-over", &Approve{Frame: in, Token: "t", Name: "Ada Lovelace", Login: "user1", Purpose: policy.Reset, Asked: at(-2)}, "done", ""},
+		{"approve-unfit", &ApproveUnfit{Frame: in, Reason: "mutual"}, "refused", "mutual"},
+		{"approve-unfit-any", &ApproveUnfit{Frame: in, Reason: "not_asked"}, "refused", "any"},
+		{"notme", &NotMe{Frame: f, Token: "t", Login: "user1"}, "start", ""},
+		{"notme-done", &NotMe{Frame: f, Done: true}, "done", ""},
+		{"choose-cooling", &Choose{Frame: f, Base: "/recover", Purpose: policy.Reset, Need: 1, Settles: at(600), Proven: []Proven{{verify.Passkey, sampleNow}}, Options: []Option{{Kind: verify.RecoveryCode}}}, "choose", "cooling"},
 		{"new-password", &NewPassword{Frame: f, Base: "/recover", Purpose: policy.Reset, Login: "user1", Rules: rules, Phrases: []string{"copper-lantern-orbit-vivid-47", "maple-river-stone-cloud-12"}}, "new-password", ""},
 		{"new-password-short", &NewPassword{Frame: with(f, fault("password", "too_short")), Base: "/recover", Purpose: policy.Change, Login: "user1", Rules: rules}, "new-password", "too_short"},
 		{"new-password-mismatch", &NewPassword{Frame: with(f, []Fault{{Field: "confirm", Code: "mismatch"}}), Base: "/recover", Purpose: policy.Change, Login: "user1"}, "new-password", "mismatch"},
@@ -112,8 +127,11 @@ func samples() []sample {
 		wrong.Frame = with(f, fault("answer", code))
 		list = append(list, sample{"answer-" + string(k), a, "answer", ""}, sample{"answer-" + string(k) + "-wrong", &wrong, "answer", code})
 	}
-	for _, r := range []string{"too_many_tries", "cancelled", "superseded", "too_often", "account_changed", "not_eligible", "directory_denied", "unsupported", "outcome_unknown", "not_applied", "too_many_refused_passwords"} {
+	for _, r := range []string{"too_many_tries", "cancelled", "superseded", "too_often", "account_changed", "not_eligible", "directory_denied", "unsupported", "outcome_unknown", "not_applied", "too_many_refused_passwords", "declined", "frozen"} {
 		p := &Refused{Frame: f, Purpose: policy.Reset, Reason: r, Proven: true, Receipt: "P-31TZ-80CN"}
+		if r == "declined" {
+			p.Note = "Not you <b>at all</b>"
+		}
 		list = append(list, sample{"refused-" + r, p, "refused", refusal(p)})
 	}
 	for _, c := range []string{"not_found", "conflict", "limited", "unavailable", "csrf", "bad_form", "host", "server"} {

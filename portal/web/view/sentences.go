@@ -47,6 +47,13 @@ func stray(p Page) *Fault {
 		}
 	case *Answer:
 		fields = []string{"answer"}
+	case *Approve:
+		if p.Open {
+			fields = []string{"answer", "number"}
+		}
+		if p.Mine {
+			fields = append(fields, "note")
+		}
 	case *NewPassword:
 		fields = []string{"password", "confirm"}
 	case *OfferTOTP, *OfferPasskey, *OfferYubiKey:
@@ -92,7 +99,8 @@ func (w *words) problemLead(p *ErrorPage) string {
 // account it is (security cases 1 to 8).
 func refusal(p *Refused) string {
 	switch p.Reason {
-	case "cancelled", "too_often", "outcome_unknown", "not_applied":
+	case "cancelled", "too_often", "outcome_unknown", "not_applied",
+		"declined", "frozen": // which only somebody who proved something can meet
 		return p.Reason
 	case "superseded", "directory_denied", "unsupported", "too_many_refused_passwords":
 		if p.Proven {
@@ -153,6 +161,26 @@ func shut(all []Option) []Option {
 }
 
 func (w *words) rule(r Rule) string { return w.say("rule."+r.Code, i18n.Args{"N": r.Limit}) }
+
+// unfit is the sentence for why a request is not somebody's to answer.
+func unfit(p *ApproveUnfit) string {
+	switch p.Reason {
+	case "same_person", "mutual", "manager_changed", "no_credential":
+		return p.Reason
+	}
+	return "any"
+}
+
+// origin is where a request came from.
+func (w *words) origin(p *Approve) string { return w.where(Activity{Door: p.Door, Address: p.Address}) }
+
+// names lists people.
+func (w *words) names(list []string) string {
+	return strings.Join(list, w.say("format.comma", nil))
+}
+
+// replaceable says which methods have a successor that takes their place.
+func replaceable(m Method) bool { return m.ID != "" && m.Kind.Class() == verify.Possession }
 
 func kindIcon(k verify.Kind) string {
 	switch k {

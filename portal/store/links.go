@@ -1,0 +1,117 @@
+package store
+
+import (
+	"context"
+	"crypto/sha256"
+	"database/sql"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"io"
+	"time"
+
+	"postern/directory"
+	"postern/portal/notify"
+)
+
+// linkBytes of randomness are in a token: 256 bits.
+const linkBytes = 32
+
+const (
+	insertLink = `INSERT INTO links (hash, kind, account, case_id, created, expires, used) VALUES ($1, $2, $3, $4, $5, $6, 0)`
+	selectLink = `SELECT account, case_id, created, expires FROM links WHERE hash = $1 AND kind = $2 AND used = 0 AND expires > $3`
+	// Of any number at once one gets the row (security case 19).
+	spendLink = `UPDATE links SET used = $3 WHERE hash = $1 AND kind = $2 AND used = 0 AND expires > $3 RETURNING account, case_id, created, expires`
+)
+
+// linkHash is what is stored of a token; nil for what is none, which then costs
+// no look-up. The kind is in it, besides its column.
+func linkHash(kind notify.LinkKind, token string) []byte {
+	if b, err := base64.RawURLEncoding.Strict().DecodeString(token); err != nil || len(b) != linkBytes {
+		return nil
+	}
+	h := sha256.Sum256([]byte("postern link\x00" + string(kind) + "\x00" + token))
+	return h[:]
+}
+
+// makeLinks makes the links a message asks for and puts their paths into it.
+func (t *tx) makeLinks(ctx context.Context, m *notify.Message) error {
+	if len(m.Links) == 0 {
+		return nil
+	}
+	args := make(map[string]string, len(m.Args)+len(m.Links))
+	for k, v := range m.Args {
+		args[k] = v
+	}
+	for _, l := range m.Links {
+		token, err := t.addLink(ctx, l)
+		if err != nil {
+			return err
+		}
+		args[string(l.Kind)] = l.Kind.Path() + token
+	}
+	m.Args, m.Links = args, nil
+	return nil
+}
+
+func (t *tx) addLink(ctx context.Context, l notify.LinkTo) (token string, err error) {
+	b := make([]byte, linkBytes)
+	if _, err := io.ReadFull(t.db.rand, b); err != nil {
+		return "", fmt.Errorf("store: link: %w", err)
+	}
+	token = base64.RawURLEncoding.EncodeToString(b)
+	now := t.db.now()
+	if l.Life <= 0 || !storable(string(l.Account)) || !storable(l.Case) {
+		return "", errors.New("store: a link needs a life, and an account or case that can be stored")
+	}
+	if _, err := t.exec(ctx, insertLink, linkHash(l.Kind, token), string(l.Kind), string(l.Account), l.Case, micros(now), micros(now.Add(l.Life))); err != nil {
+		return "", fmt.Errorf("store: link: %w", err)
+	}
+	return token, nil
+}
+
+// AddLink makes a link that is handed over by other means than a message, and
+// returns its path. It is nowhere but in that answer.
+func (db *DB) AddLink(ctx context.Context, l notify.LinkTo) (path string, err error) {
+	err = db.within(ctx, func(ctx context.Context, t *tx) error {
+		token, err := t.addLink(ctx, l)
+		path = l.Kind.Path() + token
+		return err
+	})
+	return path, err
+}
+
+// Link reads a link that can still be used; notify.ErrNoLink when there is none.
+// Looking at it does not use it: mail scanners look at everything.
+func (db *DB) Link(ctx context.Context, kind notify.LinkKind, token string) (notify.Link, error) {
+	return scanLink(ctx, db.reader(ctx), selectLink, kind, token, db.now())
+}
+
+// SpendLink uses a link up, in ctx's transaction when there is one.
+func (db *DB) SpendLink(ctx context.Context, kind notify.LinkKind, token string) (l notify.Link, err error) {
+	err = db.within(ctx, func(ctx context.Context, t *tx) error {
+		l, err = t.spendLink(ctx, kind, token)
+		return err
+	})
+	return l, err
+}
+
+func (t *tx) spendLink(ctx context.Context, kind notify.LinkKind, token string) (notify.Link, error) {
+	return scanLink(ctx, t, spendLink, kind, token, t.db.now())
+}
+
+func scanLink(ctx context.Context, from rower, query string, kind notify.LinkKind, token string, now time.Time) (notify.Link, error) {
+	hash := linkHash(kind, token)
+	if hash == nil {
+		return notify.Link{}, notify.ErrNoLink
+	}
+	var account, id string
+	var created, expires int64
+	switch err := from.one(ctx, query, []any{hash, string(kind), micros(now)}, &account, &id, &created, &expires); {
+	case errors.Is(err, sql.ErrNoRows):
+		return notify.Link{}, notify.ErrNoLink
+	case err != nil:
+		return notify.Link{}, fmt.Errorf("store: link: %w", err)
+	}
+	return notify.Link{LinkTo: notify.LinkTo{Kind: kind, Account: directory.ID(account), Case: id}, Created: fromMicros(created), Expires: fromMicros(expires)}, nil
+}
