@@ -287,7 +287,13 @@ func (c *Config) validateFactors(r *reader) {
 			}
 		}
 	}
+	if c.Policy.Approval.SMS && !c.SMS.On() {
+		r.add("policy", errors.New("approval.sms: sms is not set up"))
+	}
 	for i, rule := range c.Policy.Rules {
+		if a := rule.Plan.Approval; a != nil && a.SMS && !c.SMS.On() {
+			r.add("policy", fmt.Errorf("rules[%d].plan.approval.sms: sms is not set up", i))
+		}
 		for j, name := range rule.Directories {
 			if !slices.ContainsFunc(c.Directories, func(d Directory) bool { return d.Name == name }) {
 				r.add("policy", fmt.Errorf("rules[%d].directories[%d]: there is no directory called %q", i, j, name))

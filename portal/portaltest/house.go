@@ -138,6 +138,19 @@ func section(kind, url, ca, service, base, more string) string {
 	return strings.Join(lines, "\n") + "\n"
 }
 
+// settled lets people use what they enrolled a moment ago, unless more says
+// otherwise: scenarios cannot wait for a day.
+func settled(more string) string {
+	const none = "policy:\n  cooling_off: 0s\n"
+	switch {
+	case strings.Contains(more, "cooling_off"):
+		return more
+	case strings.Contains(more, "policy:\n"):
+		return strings.Replace(more, "policy:\n", none, 1)
+	}
+	return more + none
+}
+
 // Serve starts `postern serve` before h, with keys, store and mail sink of its
 // own in dir. more is added to the configuration.
 func Serve(ctx context.Context, bin, dir string, h *House, more string) (*Portal, error) {
@@ -164,7 +177,7 @@ mail:
   tls: none
   from: postern@example.org
 directories:
-%s%s`, url, port, strings.TrimPrefix(sink.Addr, "127.0.0.1:"), h.Section, more)
+%s%s`, url, port, strings.TrimPrefix(sink.Addr, "127.0.0.1:"), h.Section, settled(more))
 	for name, content := range map[string]string{"postern.yaml": config, secretFile: h.Secret} {
 		if err := os.WriteFile(filepath.Join(dir, name), []byte(content), 0o600); err != nil {
 			return nil, err

@@ -120,6 +120,12 @@ func roomy() {
 	}
 }
 
+// roomyNext waits until authenticator apps show the next code.
+func roomyNext() {
+	left := 30 - time.Now().Unix()%30
+	<-time.After(time.Duration(left)*time.Second + 100*time.Millisecond)
+}
+
 func (s *scene) mailed(after int, login string) string {
 	s.t.Helper()
 	code, err := s.p.Code(context.Background(), after, s.h.Address(login))
