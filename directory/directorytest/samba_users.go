@@ -82,6 +82,20 @@ func (dc *DC) AddUser(p Person) (Person, error) {
 	return p, dc.asAdmin(func(c *ldap.Conn) error { return addADUser(c, p) })
 }
 
+// AddUsers is AddUser for many, on one connection.
+func (dc *DC) AddUsers(people []Person) error {
+	return dc.asAdmin(func(c *ldap.Conn) error {
+		for _, p := range people {
+			p = p.complete(dc.Domain)
+			p.DN = "CN=" + escapeRDN(p.Login) + "," + dc.PeopleDN
+			if err := addADUser(c, p); err != nil {
+				return fmt.Errorf("directorytest: add %s: %w", p.DN, err)
+			}
+		}
+		return nil
+	})
+}
+
 func (p Person) complete(domain string) Person {
 	if p.UPN == "" {
 		p.UPN = p.Login + "@" + domain

@@ -161,6 +161,20 @@ func (s *Server) AddUser(p Person) (Person, error) {
 	return p, s.asRoot(func(c *ldap.Conn) error { return addInetOrgPerson(c, p) })
 }
 
+// AddUsers is AddUser for many, on one connection.
+func (s *Server) AddUsers(people []Person) error {
+	return s.asRoot(func(c *ldap.Conn) error {
+		for _, p := range people {
+			p = p.complete("example.org")
+			p.DN = "uid=" + escapeRDN(p.Login) + "," + s.PeopleDN
+			if err := addInetOrgPerson(c, p); err != nil {
+				return fmt.Errorf("directorytest: add %s: %w", p.DN, err)
+			}
+		}
+		return nil
+	})
+}
+
 func (s *Server) asRoot(f func(*ldap.Conn) error) error { return s.as(s.RootDN, s.RootPassword, f) }
 
 // Modify makes one change as the database's administrator.

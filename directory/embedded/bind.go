@@ -112,6 +112,9 @@ func (s *Server) replace(a, after *account) error {
 		*a = before
 		return err
 	}
+	if s.index != nil {
+		s.index.refresh(a)
+	}
 	return nil
 }
 

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/go-ldap/ldap/v3"
 	"github.com/jimlambrt/gldap"
 )
 
@@ -31,6 +32,8 @@ type entry struct {
 	// constructed are attributes that AD computes and shows only when they are
 	// asked for by name and, for these, only in a base search (MS-ADTS 3.1.1.4.5).
 	constructed map[string][]string
+	account     *account // whose constructed attributes are made when they are looked at
+	parsed      *ldap.DN // in an index
 }
 
 // byteValued are the attributes whose values are bytes, compared exactly.
@@ -38,6 +41,9 @@ var byteValued = map[string]bool{"objectguid": true, "objectsid": true, "tokengr
 
 // get returns the values of an attribute, whatever the case of its name.
 func (e *entry) get(name string) []string {
+	if v, ok := e.attrs[name]; ok {
+		return v // mostly it is spelled as in AD
+	}
 	for n, v := range e.attrs {
 		if strings.EqualFold(n, name) {
 			return v
@@ -84,11 +90,46 @@ const (
 	never              = "9223372036854775807"
 )
 
-func (d *data) accountEntry(a *account, p policy, now time.Time) *entry {
+// accountEntry is what is stored of a; constructed makes the rest.
+func (d *data) accountEntry(a *account, manager string) *entry {
 	uac := uacNormal
 	if a.Disabled {
 		uac |= uacDisabled
 	}
+	accountExpires := never
+	if !a.Expires.IsZero() {
+		accountExpires = fileTime(a.Expires)
+	}
+	var memberOf []string
+	for _, g := range a.Groups {
+		memberOf = append(memberOf, groupDN(g))
+	}
+	e := &entry{dn: a.DN, account: a, attrs: map[string][]string{
+		"objectClass": {"top", "person", "organizationalPerson", "user"}, "cn": {a.Login}, "name": {a.Login},
+		"distinguishedName": {a.DN}, "objectCategory": {"CN=Person,CN=Schema,CN=Configuration," + baseDN},
+		"objectGUID": {a.GUID.bytes()}, "objectSid": {d.sid(a.RID).bytes()},
+		"sAMAccountName": {a.Login}, "sAMAccountType": {"805306368"}, "userPrincipalName": {a.upn()},
+		"userAccountControl": {strconv.Itoa(uac)}, "primaryGroupID": {strconv.Itoa(int(d.Groups[a.PrimaryGroup]))},
+		"displayName": {a.Name}, "givenName": {a.Given}, "sn": {a.Surname}, "mail": {a.Mail}, "mobile": {a.Phone},
+		"preferredLanguage": {a.Language}, "memberOf": memberOf,
+		"pwdLastSet": {fileTime(a.PasswordSet)}, "badPwdCount": {strconv.Itoa(a.Failures)},
+		"badPasswordTime": {fileTime(a.FailedAt)}, "lockoutTime": {fileTime(a.LockedAt)}, "accountExpires": {accountExpires},
+		"whenCreated": {a.Created.UTC().Format("20060102150405.0Z")},
+		"manager":     {manager},
+	}}
+	if a.Protected {
+		e.attrs["adminCount"] = []string{"1"}
+	}
+	for name, values := range e.attrs {
+		if len(values) == 1 && values[0] == "" {
+			delete(e.attrs, name) // an attribute has values or is not there
+		}
+	}
+	return e
+}
+
+// constructed is what AD computes of a at the moment it is asked.
+func (d *data) constructed(a *account, p policy, now time.Time) map[string][]string {
 	computed := 0
 	if a.locked(p, now) {
 		computed |= uacLocked
@@ -100,53 +141,25 @@ func (d *data) accountEntry(a *account, p policy, now time.Time) *entry {
 	if !a.mustChange() {
 		expiry = fileTime(a.PasswordSet.Add(p.maxAge))
 	}
-	accountExpires := never
-	if !a.Expires.IsZero() {
-		accountExpires = fileTime(a.Expires)
-	}
-	var memberOf, tokens []string
-	for _, g := range a.Groups {
-		memberOf = append(memberOf, groupDN(g))
-	}
+	var tokens []string
 	for _, g := range d.allGroups(a) {
 		tokens = append(tokens, d.sid(d.Groups[g]).bytes())
 	}
-	e := &entry{dn: a.DN, attrs: map[string][]string{
-		"objectClass": {"top", "person", "organizationalPerson", "user"}, "cn": {a.Login}, "name": {a.Login},
-		"distinguishedName": {a.DN}, "objectCategory": {"CN=Person,CN=Schema,CN=Configuration," + baseDN},
-		"objectGUID": {a.GUID.bytes()}, "objectSid": {d.sid(a.RID).bytes()},
-		"sAMAccountName": {a.Login}, "sAMAccountType": {"805306368"}, "userPrincipalName": {a.upn()},
-		"userAccountControl": {strconv.Itoa(uac)}, "primaryGroupID": {strconv.Itoa(int(d.Groups[a.PrimaryGroup]))},
-		"displayName": {a.Name}, "givenName": {a.Given}, "sn": {a.Surname}, "mail": {a.Mail}, "mobile": {a.Phone},
-		"preferredLanguage": {a.Language}, "memberOf": memberOf,
-		"pwdLastSet": {fileTime(a.PasswordSet)}, "badPwdCount": {strconv.Itoa(a.Failures)},
-		"badPasswordTime": {fileTime(a.FailedAt)}, "lockoutTime": {fileTime(a.LockedAt)}, "accountExpires": {accountExpires},
-		"whenCreated": {a.Created.UTC().Format("20060102150405.0Z")},
-	}, constructed: map[string][]string{
+	c := map[string][]string{
 		"tokenGroups":                         tokens,
 		"msDS-User-Account-Control-Computed":  {strconv.Itoa(computed)},
 		"msDS-UserPasswordExpiryTimeComputed": {expiry},
-		"allowedAttributesEffective":          {"lockoutTime", "pwdLastSet"},
 		"nTSecurityDescriptor":                {d.descriptor(a.Protected)},
-	}}
-	if a.Protected {
-		e.attrs["adminCount"] = []string{"1"}
-		e.constructed["allowedAttributesEffective"] = nil
 	}
-	if i := slices.IndexFunc(d.Accounts, func(m *account) bool { return foldEqual(m.Login, a.Manager) }); a.Manager != "" && i >= 0 {
-		e.attrs["manager"] = []string{d.Accounts[i].DN}
+	if !a.Protected {
+		c["allowedAttributesEffective"] = []string{"lockoutTime", "pwdLastSet"}
 	}
-	for name, values := range e.attrs {
-		if len(values) == 1 && values[0] == "" {
-			delete(e.attrs, name) // an attribute has values or is not there
-		}
-	}
-	return e
+	return c
 }
 
-// entries is everything below baseDN. The directory is small: a search looks at all of it.
-func (d *data) entries(p policy, now time.Time) []*entry {
-	all := []*entry{d.head(p, now)}
+// entries is everything that is no person, the head first.
+func (d *data) entries(p policy) []*entry {
+	all := []*entry{d.head(p)}
 	plain := func(dn, class, rdn string) {
 		all = append(all, &entry{dn: dn, attrs: map[string][]string{"objectClass": {"top", class}, "distinguishedName": {dn},
 			"name": {rdn}, "objectGUID": {d.GUIDs[dn].bytes()}}})
@@ -159,9 +172,6 @@ func (d *data) entries(p policy, now time.Time) []*entry {
 	all = append(all, d.serviceEntry())
 	for _, name := range slices.Sorted(maps.Keys(d.Groups)) {
 		all = append(all, d.groupEntry(name, d.Groups[name]))
-	}
-	for _, a := range d.Accounts {
-		all = append(all, d.accountEntry(a, p, now))
 	}
 	return all
 }
@@ -203,7 +213,7 @@ func (d *data) groupEntry(name string, rid uint32) *entry {
 }
 
 // head is the domain itself, with the password policy (MS-ADTS 3.1.1.5.2.2, MS-SAMR 3.1.1.6).
-func (d *data) head(p policy, now time.Time) *entry {
+func (d *data) head(p policy) *entry {
 	domainSID := d.sid(0).bytes()
 	domainSID = "\x01\x04" + domainSID[2:len(domainSID)-4] // one number less than an account's
 	return &entry{dn: baseDN, attrs: map[string][]string{
@@ -212,7 +222,7 @@ func (d *data) head(p policy, now time.Time) *entry {
 		"minPwdLength": {strconv.Itoa(p.minLength)}, "pwdProperties": {"1"}, "pwdHistoryLength": {strconv.Itoa(p.history)},
 		"minPwdAge": {interval(p.minAge)}, "maxPwdAge": {interval(p.maxAge)},
 		"lockoutThreshold": {strconv.Itoa(p.threshold)}, "lockoutDuration": {interval(p.lockoutDuration)},
-		"lockOutObservationWindow": {interval(p.window)}, "creationTime": {fileTime(now)},
+		"lockOutObservationWindow": {interval(p.window)},
 	}, constructed: map[string][]string{"nTSecurityDescriptor": {d.descriptor(false)}}}
 }
 

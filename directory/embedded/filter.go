@@ -55,7 +55,8 @@ func compilePacket(p *ber.Packet) (matcher, error) {
 		return func(e *entry) bool { return len(e.get(name)) > 0 }, nil
 	case ldap.FilterEqualityMatch:
 		name, value := p.Children[0].Data.String(), p.Children[1].Data.String()
-		return func(e *entry) bool { return slices.ContainsFunc(e.get(name), equals(name, value)) }, nil
+		same := equals(name, value)
+		return func(e *entry) bool { return slices.ContainsFunc(e.get(name), same) }, nil
 	case ldap.FilterExtensibleMatch:
 		return compileExtensible(p)
 	}
@@ -114,6 +115,9 @@ func foldEqual(a, b string) bool {
 
 // squeeze is the insignificant-space handling of RFC 4518 section 2.6.1.
 func squeeze(s string) string {
+	if !strings.Contains(s, " ") {
+		return s
+	}
 	return strings.Join(strings.FieldsFunc(s, func(r rune) bool { return r == ' ' }), " ")
 }
 
@@ -129,26 +133,12 @@ func sameDN(a, b string) bool {
 	return err == nil && pa.EqualFold(pb)
 }
 
-// below reports whether dn lies under base, not at it.
-func below(dn, base string) bool {
-	pd, err := ldap.ParseDN(dn)
-	if err != nil {
-		return false
-	}
-	pb, err := ldap.ParseDN(base)
-	return err == nil && pb.AncestorOfFold(pd)
-}
+// atOrBelow reports whether dn lies at or anywhere under base.
+func atOrBelow(dn, base *ldap.DN) bool { return base.AncestorOfFold(dn) || base.EqualFold(dn) }
 
-func childOf(dn, base string) bool {
-	pd, err := ldap.ParseDN(dn)
-	if err != nil || len(pd.RDNs) == 0 {
-		return false
-	}
-	pb, err := ldap.ParseDN(base)
-	if err != nil {
-		return false
-	}
-	return (&ldap.DN{RDNs: pd.RDNs[1:]}).EqualFold(pb)
+// childOf reports whether dn lies directly under base.
+func childOf(dn, base *ldap.DN) bool {
+	return len(dn.RDNs) > 0 && (&ldap.DN{RDNs: dn.RDNs[1:]}).EqualFold(base)
 }
 
 func escapeDN(value string) string { return ldap.EscapeDN(value) }

@@ -116,36 +116,41 @@ func (s *Server) find(connection int, m *gldap.SearchMessage, match matcher) ([]
 		return nil, gldap.ResultOperationsError, "000004DC: LdapErr: DSID-0C090A5C, comment: In order to perform this " +
 			"operation a successful bind must be completed on the connection., data 0, v4563"
 	}
-	all := s.data.entries(s.policy, now)
-	base := all[0].dn
-	at := slices.IndexFunc(all, func(e *entry) bool { return e.isAt(m.BaseDN) })
-	if at < 0 {
-		return nil, gldap.ResultNoSuchObject, "0000208D: NameErr: DSID-0310028D, problem 2001 (NO_OBJECT), data 0, best match of:\n\t'" + base + "'\n"
+	all := s.indexed()
+	base := all.at(m.BaseDN)
+	if base == nil {
+		return nil, gldap.ResultNoSuchObject, "0000208D: NameErr: DSID-0310028D, problem 2001 (NO_OBJECT), data 0, best match of:\n\t'" + baseDN + "'\n"
 	}
-	base = all[at].dn
-	var found []*entry
-	for _, e := range all {
-		var inScope bool
-		switch m.Scope {
-		case gldap.BaseObject:
-			inScope = e == all[at]
-		case gldap.SingleLevel:
-			inScope = childOf(e.dn, base)
-		default:
-			inScope = e == all[at] || below(e.dn, base)
+	if m.Scope == gldap.BaseObject {
+		if !match(base) {
+			return nil, gldap.ResultSuccess, ""
 		}
-		if inScope && match(e) {
+		if base.account != nil {
+			whole := *base
+			whole.constructed = s.data.constructed(base.account, s.policy, now)
+			base = &whole
+		}
+		return []*entry{base}, gldap.ResultSuccess, ""
+	}
+	var found []*entry
+	for _, e := range all.entries {
+		in := childOf
+		if m.Scope != gldap.SingleLevel {
+			in = atOrBelow
+		}
+		if match(e) && in(e.parsed, base.parsed) {
 			found = append(found, e)
 		}
 	}
 	return found, gldap.ResultSuccess, ""
 }
 
-func (e *entry) isAt(dn string) bool {
-	if g, ok := guidOf(dn); ok {
-		return g != "" && slices.Contains(e.attrs["objectGUID"], g)
+// indexed is the index of what there is now; the caller holds the lock.
+func (s *Server) indexed() *index {
+	if s.index == nil {
+		s.index = newIndex(s.data, s.policy)
 	}
-	return sameDN(e.dn, dn)
+	return s.index
 }
 
 // shown are the attributes a search asked for: none named means all but the

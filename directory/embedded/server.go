@@ -52,6 +52,7 @@ type Server struct {
 
 	mu    sync.Mutex // guards everything below; one operation at a time
 	data  *data
+	index *index              // of data; nil: to be made at the next search
 	bound map[int]identity    // by connection
 	conns map[string]net.Conn // open, by remote address
 }
@@ -134,6 +135,7 @@ func (s *Server) People() []Person {
 func (s *Server) Add(p Person) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.index = nil
 	if err := s.data.add(p, s.cfg.Rand, s.cfg.Now()); err != nil {
 		return err
 	}
@@ -156,6 +158,7 @@ func (s *Server) Remove(login string) error {
 	if at < 0 {
 		return fmt.Errorf("embedded: nobody called %q", login)
 	}
+	s.index = nil
 	s.data.Accounts = slices.Delete(slices.Clone(s.data.Accounts), at, at+1)
 	for _, a := range s.data.Accounts {
 		if foldEqual(a.Manager, login) {

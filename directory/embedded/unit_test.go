@@ -3,8 +3,10 @@ package embedded
 import (
 	"encoding/hex"
 	"errors"
+	"fmt"
 	"io"
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -175,8 +177,20 @@ func TestDNForms(t *testing.T) {
 	if !sameDN("cn=A\\, b, ou=X,dc=y", "CN=a\\2C B,OU=x,DC=Y") || sameDN("cn=a,dc=y", "cn=a,dc=z") || sameDN("garbage", "cn=a") {
 		t.Error("sameDN")
 	}
-	if !below("cn=a,ou=b,dc=c", "DC=C") || below("dc=c", "dc=c") || below("cn=a,dc=xc", "dc=c") || !childOf("cn=a,dc=c", "dc=c") || childOf("cn=a,ou=b,dc=c", "dc=c") {
-		t.Error("below, childOf")
+	in := func(how func(dn, base *ldap.DN) bool, dn, base string) bool {
+		t.Helper()
+		a, errA := ldap.ParseDN(dn)
+		b, errB := ldap.ParseDN(base)
+		if errA != nil || errB != nil {
+			t.Fatal(errA, errB)
+		}
+		return how(a, b)
+	}
+	if !in(atOrBelow, "cn=a,ou=b,dc=c", "DC=C") || !in(atOrBelow, "dc=c", "DC=c") || in(atOrBelow, "cn=a,dc=xc", "dc=c") || in(atOrBelow, "dc=c", "ou=b,dc=c") {
+		t.Error("atOrBelow")
+	}
+	if !in(childOf, "cn=a,dc=c", "DC=c") || in(childOf, "cn=a,ou=b,dc=c", "dc=c") || in(childOf, "dc=c", "dc=c") || in(childOf, "", "dc=c") {
+		t.Error("childOf")
 	}
 	want := guid("00112233-4455-6677-8899-aabbccddeeff").bytes()
 	for _, dn := range []string{"<GUID=00112233-4455-6677-8899-aabbccddeeff>", "<guid=00112233-4455-6677-8899-AABBCCDDEEFF>", "<GUID=33221100554477668899aabbccddeeff>"} {
@@ -189,6 +203,132 @@ func TestDNForms(t *testing.T) {
 		if a := d.byDN(dn); a != nil && a.GUID != "" {
 			t.Errorf("%s finds somebody", dn)
 		}
+	}
+}
+
+// Whatever is changed shows in the next search, by name and by object.
+func TestIndexFollowsWhatChanges(t *testing.T) {
+	f := started(t, func(c *Config) {
+		c.People = []Person{{Login: "ärmel", Name: "A", Manager: "BOSS", Password: directory.NewSecret("Amber-Tulip-41")},
+			{Login: "boss", Name: "B", Password: directory.NewSecret("Amber-Tulip-42")}}
+	})
+	s := f.service()
+	logins := func(base string, scope int, filter string) []string {
+		t.Helper()
+		res, err := s.Search(ldap.NewSearchRequest(base, scope, 0, 0, 0, false, filter, []string{"sAMAccountName"}, nil))
+		if ldap.IsErrorWithCode(err, ldap.LDAPResultNoSuchObject) {
+			return nil
+		}
+		if err != nil {
+			t.Fatalf("%s below %s: %v", filter, base, err)
+		}
+		var out []string
+		for _, e := range res.Entries {
+			out = append(out, e.GetAttributeValue("sAMAccountName"))
+		}
+		return out
+	}
+	is := func(what string, got []string, want ...string) {
+		t.Helper()
+		if !slices.Equal(got, want) {
+			t.Errorf("%s: %q, want %q", what, got, want)
+		}
+	}
+	managed := "(manager=cn=boss," + peopleDN + ")"
+	is("managed", logins(baseDN, ldap.ScopeWholeSubtree, managed), "ärmel")
+	// Cases of letters that no lower-case normal form sees.
+	is("by name", logins("CN=ÄRMEL,"+peopleDN, ldap.ScopeBaseObject, "(objectClass=*)"), "ärmel")
+	is("disabled", logins(baseDN, ldap.ScopeWholeSubtree, "(userAccountControl:1.2.840.113556.1.4.803:=2)"))
+	if err := f.Set("ärmel", func(p *Person) { p.Disabled = true }); err != nil {
+		t.Fatal(err)
+	}
+	is("disabled", logins(baseDN, ldap.ScopeWholeSubtree, "(userAccountControl:1.2.840.113556.1.4.803:=2)"), "ärmel")
+	is("still managed", logins(peopleDN, ldap.ScopeSingleLevel, managed), "ärmel")
+	if err := f.Add(Person{Login: "new", Name: "N", Groups: []string{"New"}, Manager: "boss", Password: directory.NewSecret("Amber-Tulip-43")}); err != nil {
+		t.Fatal(err)
+	}
+	is("added", logins(baseDN, ldap.ScopeWholeSubtree, managed), "ärmel", "new")
+	is("its group", logins("cn=new,"+groupsDN, ldap.ScopeBaseObject, "(member=CN=new,"+peopleDN+")"), "New")
+	if err := f.Remove("Boss"); err != nil {
+		t.Fatal(err)
+	}
+	is("removed", logins("CN=boss,"+peopleDN, ldap.ScopeBaseObject, "(objectClass=*)"))
+	is("managed by nobody", logins(baseDN, ldap.ScopeWholeSubtree, "(manager=*)"))
+	is("people", logins(peopleDN, ldap.ScopeWholeSubtree, "(objectClass=user)"), "ärmel", "new")
+	if f.Remove("boss") == nil {
+		t.Error("removed twice")
+	}
+	f.clock.pass(500 * 24 * time.Hour)
+	if e := f.entry("CN=new,"+peopleDN, "msDS-User-Account-Control-Computed"); e.GetAttributeValue("msDS-User-Account-Control-Computed") != "8388608" {
+		t.Errorf("what is computed does not follow the clock: %v", e.Attributes)
+	}
+}
+
+func TestPagesAsInActiveDirectory(t *testing.T) {
+	f := started(t)
+	s := f.service()
+	ask := func(size uint32, cookie string) (*ldap.SearchResult, *ldap.ControlPaging, error) {
+		t.Helper()
+		paging := ldap.NewControlPaging(size)
+		paging.SetCookie([]byte(cookie))
+		res, err := s.Search(ldap.NewSearchRequest(peopleDN, ldap.ScopeWholeSubtree, 0, 0, 0, false, "(objectClass=user)", []string{"1.1"}, []ldap.Control{paging}))
+		if err != nil {
+			return res, nil, err
+		}
+		next, ok := ldap.FindControl(res.Controls, ldap.ControlTypePaging).(*ldap.ControlPaging)
+		if !ok {
+			t.Fatal("no control came back")
+		}
+		return res, next, nil
+	}
+	seen, cookie := map[string]bool{}, ""
+	for pages := 1; ; pages++ {
+		res, next, err := ask(10, cookie)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, e := range res.Entries {
+			seen[e.DN] = true
+		}
+		if cookie = string(next.Cookie); cookie == "" {
+			if pages != 3 || len(seen) != 29 {
+				t.Errorf("%d people in %d pages", len(seen), pages)
+			}
+			break
+		}
+	}
+	if res, next, err := ask(0, ""); err != nil || len(res.Entries) != 0 || len(next.Cookie) != 0 {
+		t.Errorf("a page of none: %v", err)
+	}
+	for _, cookie := range []string{"x", "-1", "1 "} {
+		_, _, err := ask(10, cookie)
+		says(t, err, ldap.LDAPResultUnwillingToPerform, "00000057")
+	}
+	if res, _, err := ask(10, "1000"); err != nil || len(res.Entries) != 0 {
+		t.Errorf("a cookie beyond the end: %v", err)
+	}
+}
+
+// Without pages nobody gets more than a thousand (MaxPageSize).
+func TestOneAnswerHoldsAThousand(t *testing.T) {
+	f := started(t)
+	f.mu.Lock()
+	for range maxPageSize {
+		a := *f.data.Accounts[0]
+		a.Login = "x" + string(a.GUID)
+		a.DN = Person{Login: fmt.Sprint("crowd", len(f.data.Accounts))}.dnOf()
+		f.data.Accounts = append(f.data.Accounts, &a)
+	}
+	f.index = nil
+	f.mu.Unlock()
+	s := f.service()
+	req := ldap.NewSearchRequest(peopleDN, ldap.ScopeWholeSubtree, 0, 0, 0, false, "(objectClass=user)", []string{"1.1"}, nil)
+	res, err := s.Search(req)
+	if !ldap.IsErrorWithCode(err, ldap.LDAPResultSizeLimitExceeded) || len(res.Entries) != maxPageSize {
+		t.Errorf("%d entries, %v", len(res.Entries), err)
+	}
+	if res, err = s.SearchWithPaging(req, 5000); err != nil || len(res.Entries) != maxPageSize+29 {
+		t.Errorf("%d entries in pages, %v", len(res.Entries), err)
 	}
 }
 
