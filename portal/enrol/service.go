@@ -179,7 +179,7 @@ func (s *Service) Enrol(ctx context.Context, w Who, kind verify.Kind, answer []b
 		}
 		c.Add = append(c.Add, cred)
 	}
-	s.record(&c, w, u, "factor.added", kind, name)
+	s.record(&c, w, u, "factor.added", kind, name, keyOf(c.Add))
 	return o, s.Store.Commit(ctx, c)
 }
 
@@ -220,7 +220,7 @@ func (s *Service) Remove(ctx context.Context, w Who, id string) error {
 		return err
 	}
 	c := Change{Owner: u.ID, Remove: id, OnlySession: w.Session}
-	s.record(&c, w, u, "factor.removed", cred.Kind, cred.Name)
+	s.record(&c, w, u, "factor.removed", cred.Kind, cred.Name, map[string]string{"credential": cred.ID})
 	return s.Store.Commit(ctx, c)
 }
 
@@ -286,9 +286,20 @@ func (s *Service) event(w Who, u directory.User, kind string, factor verify.Kind
 		Door: string(w.Principal.Door), Address: w.Address, Factor: string(factor), Outcome: audit.OK}
 }
 
+// keyOf names a public key for the record: a signature made with it later must
+// lead back to the day it was enrolled, also when the credential is gone by then.
+func keyOf(added []verify.Credential) map[string]string {
+	if len(added) != 1 || added[0].Print == "" {
+		return nil
+	}
+	return map[string]string{"credential": added[0].ID, "key": added[0].Print}
+}
+
 // record adds the audit event and the notice to every address.
-func (s *Service) record(c *Change, w Who, u directory.User, what string, kind verify.Kind, name string) {
-	c.Events = append(c.Events, s.event(w, u, what, kind))
+func (s *Service) record(c *Change, w Who, u directory.User, what string, kind verify.Kind, name string, detail map[string]string) {
+	e := s.event(w, u, what, kind)
+	e.Detail = detail
+	c.Events = append(c.Events, e)
 	if len(u.Mail) == 0 {
 		return
 	}
