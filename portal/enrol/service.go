@@ -200,9 +200,11 @@ func (s *Service) Enrol(ctx context.Context, w Who, kind verify.Kind, answer []b
 	}
 	if o.Replaces != "" {
 		c.Remove, c.OnlySession = o.Replaces, w.Session
-		c.Events = append(c.Events, s.event(w, u, "factor.removed", kind))
+		gone := s.event(w, u, "factor.removed", kind)
+		gone.Detail = map[string]string{"credential": o.Replaces}
+		c.Events = append(c.Events, gone)
 	}
-	if err := s.record(ctx, &c, w, u, "factor.added", kind, name); err != nil {
+	if err := s.record(ctx, &c, w, u, "factor.added", kind, name, keyOf(c.Add)); err != nil {
 		return o, err
 	}
 	return o, s.Store.Commit(ctx, c)
@@ -245,7 +247,7 @@ func (s *Service) Remove(ctx context.Context, w Who, id string) error {
 		return err
 	}
 	c := Change{Owner: u.ID, Remove: id, OnlySession: w.Session}
-	if err := s.record(ctx, &c, w, u, "factor.removed", cred.Kind, cred.Name); err != nil {
+	if err := s.record(ctx, &c, w, u, "factor.removed", cred.Kind, cred.Name, map[string]string{"credential": cred.ID}); err != nil {
 		return err
 	}
 	return s.Store.Commit(ctx, c)
@@ -320,9 +322,20 @@ func (s *Service) event(w Who, u directory.User, kind string, factor verify.Kind
 		Door: string(w.Principal.Door), Address: w.Address, Factor: string(factor), Outcome: audit.OK}
 }
 
+// keyOf names a public key for the record: a signature made with it later must
+// lead back to the day it was enrolled, also when the credential is gone by then.
+func keyOf(added []verify.Credential) map[string]string {
+	if len(added) != 1 || added[0].Print == "" {
+		return nil
+	}
+	return map[string]string{"credential": added[0].ID, "key": added[0].Print}
+}
+
 // record adds the audit event and the notice to every address, old ones too.
-func (s *Service) record(ctx context.Context, c *Change, w Who, u directory.User, what string, kind verify.Kind, name string) error {
-	c.Events = append(c.Events, s.event(w, u, what, kind))
+func (s *Service) record(ctx context.Context, c *Change, w Who, u directory.User, what string, kind verify.Kind, name string, detail map[string]string) error {
+	e := s.event(w, u, what, kind)
+	e.Detail = detail
+	c.Events = append(c.Events, e)
 	standing, err := s.Accounts.Standing(ctx, u.ID)
 	if err != nil {
 		return unavailable(err)

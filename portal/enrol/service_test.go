@@ -74,7 +74,13 @@ func (a *app) Enrol(_ context.Context, s verify.Subject, _ verify.Challenge, ans
 	if !bytes.Equal(answer, []byte("right")) {
 		return verify.Enrolment{}, verify.ErrWrong
 	}
-	return verify.Enrolment{Add: []verify.Credential{{Secret: []byte("x")}}, ReplaceAll: a.K == verify.RecoveryCode}, nil
+	switch a.K {
+	case verify.Passkey:
+		return verify.Enrolment{Add: []verify.Credential{{Print: "9f86"}}}, nil
+	case verify.RecoveryCode:
+		return verify.Enrolment{Add: []verify.Credential{{Print: "a"}, {Print: "b"}}, ReplaceAll: true}, nil
+	}
+	return verify.Enrolment{Add: []verify.Credential{{Secret: []byte("x")}}}, nil
 }
 
 type scope struct{}
@@ -117,7 +123,8 @@ func newRig(t *testing.T) *rig {
 	}
 	var err error
 	r.Service, err = enrol.New(enrol.Options{Directory: r.dir, Policy: scope{}, Store: r.shelf, Accounts: r.known, Operators: []string{"security@example.org"}, Now: now, Rand: rand.Reader, Fresh: 10 * time.Minute,
-		Factors: []verify.Enroller{&app{Factor: flowtest.Factor{K: verify.TOTP, Now: now}}, &app{Factor: flowtest.Factor{K: verify.RecoveryCode, Now: now}}}})
+		Factors: []verify.Enroller{&app{Factor: flowtest.Factor{K: verify.TOTP, Now: now}}, &app{Factor: flowtest.Factor{K: verify.RecoveryCode, Now: now}},
+			&app{Factor: flowtest.Factor{K: verify.Passkey, Now: now}}}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -307,6 +314,53 @@ func TestASetUpIsJudgedByTheGroupsOfNow(t *testing.T) {
 	}
 	if got := r.Factors[0].(*app).groups; !slices.Equal(got, []string{"Helpdesk"}) {
 		t.Errorf("the factor was told of %v", got)
+	}
+}
+
+// A signature is worth its key's enrolment: the record says which key it was,
+// and when it went.
+func TestTheRecordTiesAKeyToItsEnrolment(t *testing.T) {
+	r := newRig(t)
+	w := r.who(alice, "s1")
+	for kind, want := range map[verify.Kind]string{verify.Passkey: "9f86", verify.TOTP: "", verify.RecoveryCode: ""} {
+		r.shelf.changes = nil
+		if _, err := r.Offer(ctx, w, kind, ""); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := r.Enrol(ctx, w, kind, []byte("right"), ""); err != nil {
+			t.Fatal(err)
+		}
+		c := r.shelf.changes[0]
+		got := c.Events[0].Detail
+		if want == "" && got != nil || want != "" && (got["key"] != want || got["credential"] != c.Add[0].ID || len(got) != 2) {
+			t.Errorf("%s added: %v", kind, got)
+		}
+	}
+	if err := r.Remove(ctx, w, "phone"); err != nil {
+		t.Fatal(err)
+	}
+	if got := r.shelf.changes[1].Events[0].Detail; len(got) != 1 || got["credential"] != "phone" {
+		t.Errorf("removed: %v", got)
+	}
+}
+
+// The second key is no replacement of the first, and each goes by its own name.
+func TestSeveralKeysOfOnePersonKeepTheirNames(t *testing.T) {
+	r := newRig(t)
+	w := r.who(alice, "s1")
+	ids := map[string]bool{}
+	for i, name := range []string{"Desk", "Pocket", "Pocket"} {
+		if _, err := r.Offer(ctx, w, verify.Passkey, ""); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := r.Enrol(ctx, w, verify.Passkey, []byte("right"), name); err != nil {
+			t.Fatal(err)
+		}
+		c := r.shelf.changes[i]
+		if len(c.Add) != 1 || c.Add[0].Name != name || c.ReplaceAll != "" || c.Remove != "" || ids[c.Add[0].ID] {
+			t.Errorf("%s: %+v", name, c)
+		}
+		ids[c.Add[0].ID] = true
 	}
 }
 

@@ -90,6 +90,7 @@ func (f *Factor) Enrol(ctx context.Context, s verify.Subject, offer verify.Chall
 	}
 	return verify.Enrolment{Add: []verify.Credential{{
 		ID: id, Owner: s.ID, Kind: verify.Passkey, Handle: made.ID, Public: public, Counter: int64(count), Created: f.now(),
+		Print: Fingerprint(made.PublicKey),
 	}}}, nil
 }
 

@@ -45,7 +45,8 @@ type Handles interface {
 	Owner(ctx context.Context, handle []byte) (directory.ID, error)
 }
 
-// Factor implements verify.Factor, verify.Enroller and verify.Discoverer.
+// Factor implements verify.Factor, verify.Enroller, verify.Discoverer and
+// verify.Signer.
 type Factor struct {
 	web     *webauthn.WebAuthn
 	makers  *makers
@@ -139,7 +140,8 @@ func (f *Factor) Check(ctx context.Context, s verify.Subject, c verify.Challenge
 	case err != nil:
 		return verify.Evidence{}, nobody(err) // removed a moment ago, or a fault
 	}
-	return verify.Evidence{Credential: held.ID, Since: held.Created}, nil
+	return verify.Evidence{Credential: held.ID, Since: held.Created,
+		DeviceBound: deviceBound(record, parsed.Response.AuthenticatorData.Flags)}, nil
 }
 
 // Discover implements verify.Discoverer: the owner of the user handle in the
@@ -195,7 +197,17 @@ func (f *Factor) challenge() ([]byte, error) {
 	return b, nil
 }
 
+// parse reads the answer to a question that named no credential: only the user
+// handle says whose it is, so it must be there (WebAuthn L3 section 7.2 step 6).
 func parse(answer []byte) (*protocol.ParsedCredentialAssertionData, error) {
+	parsed, err := parseAny(answer)
+	if err == nil && len(parsed.Response.UserHandle) == 0 {
+		return nil, refused(errors.New("user handle of no legal length"))
+	}
+	return parsed, err
+}
+
+func parseAny(answer []byte) (*protocol.ParsedCredentialAssertionData, error) {
 	if len(answer) > maxAnswer {
 		return nil, refused(errors.New("longer than 64 KiB"))
 	}
@@ -203,7 +215,7 @@ func parse(answer []byte) (*protocol.ParsedCredentialAssertionData, error) {
 	if err != nil {
 		return nil, refused(err)
 	}
-	if n := len(parsed.Response.UserHandle); n == 0 || n > 64 {
+	if len(parsed.Response.UserHandle) > 64 {
 		return nil, refused(errors.New("user handle of no legal length"))
 	}
 	return parsed, nil

@@ -22,6 +22,16 @@ type Statement func(credential *ecdsa.PrivateKey, digest []byte) ([]byte, error)
 // Synced makes a credential that can be copied off its device, and was.
 func Synced(c *Ceremony) { c.Flags |= BackupEligible | BackedUp }
 
+// Bound denies that the credential can be copied, also when it can.
+func Bound(c *Ceremony) { c.Flags &^= BackupEligible | BackedUp }
+
+// Nameless leaves the user handle out, as a device may that was told which
+// credential to use (WebAuthn L3 section 7.2 step 6).
+func Nameless(c *Ceremony) { c.UserHandle = nil }
+
+// Over signs another challenge than the one that was asked.
+func Over(challenge []byte) Knob { return func(c *Ceremony) { c.Challenge = b64(challenge) } }
+
 // SelfAttested claims a model and signs for it with the credential itself.
 func SelfAttested(model [16]byte) Knob {
 	return func(c *Ceremony) {

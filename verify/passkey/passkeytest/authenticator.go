@@ -41,7 +41,9 @@ type Passkey struct {
 	RPID       string
 	Count      uint32 // signatures made; stays 0 when Counts is false
 	Counts     bool
-	key        *ecdsa.PrivateKey
+	// Backup is the BE and BS flags it was made with, and says of itself.
+	Backup byte
+	key    *ecdsa.PrivateKey
 }
 
 // Authenticator is a device and the browser in front of it. Safe for
@@ -85,6 +87,8 @@ type Ceremony struct {
 	Forge bool
 	// Padding makes the client data that much longer.
 	Padding int
+	// Client rewrites the client data of a get before it is signed; nil: as it is.
+	Client func([]byte) []byte
 }
 
 // Knob changes one ceremony.
@@ -181,15 +185,18 @@ func (a *Authenticator) Create(options []byte, knobs ...Knob) ([]byte, error) {
 	for name, value := range c.Extensions {
 		extensions[name] = value
 	}
+	made.Backup = c.Flags & (BackupEligible | BackedUp)
 	a.keys = append(a.keys, made)
 	return c.credential(extensions, map[string]any{"clientDataJSON": b64(client), "attestationObject": b64(object), "transports": c.Transports})
 }
 
-// Get answers navigator.credentials.get with the newest passkey for the site.
+// Get answers navigator.credentials.get with the newest passkey for the site, of
+// those allowed when some are named.
 func (a *Authenticator) Get(options []byte, knobs ...Knob) ([]byte, error) {
 	var o struct {
 		PublicKey struct {
-			RPID string `json:"rpId"`
+			RPID  string       `json:"rpId"`
+			Allow []descriptor `json:"allowCredentials"`
 		}
 	}
 	if err := json.Unmarshal(options, &o); err != nil {
@@ -197,7 +204,7 @@ func (a *Authenticator) Get(options []byte, knobs ...Knob) ([]byte, error) {
 	}
 	keys := a.Passkeys()
 	for _, held := range slices.Backward(keys) {
-		if held.RPID == o.PublicKey.RPID {
+		if held.RPID == o.PublicKey.RPID && (len(o.PublicKey.Allow) == 0 || slices.Contains(o.PublicKey.Allow, descriptor{ID: b64(held.ID)})) {
 			return a.GetWith(held, options, knobs...)
 		}
 	}
@@ -219,7 +226,7 @@ func (a *Authenticator) GetWith(held *Passkey, options []byte, knobs ...Knob) ([
 	}
 	c := Ceremony{
 		Type: "webauthn.get", Challenge: o.PublicKey.Challenge, Origin: a.Origin, RPID: held.RPID,
-		Flags: UserPresent | UserVerified, Count: held.Count, UserHandle: held.UserHandle, ReportedID: held.ID, Attachment: "platform",
+		Flags: UserPresent | UserVerified | held.Backup, Count: held.Count, UserHandle: held.UserHandle, ReportedID: held.ID, Attachment: "platform",
 	}
 	for _, knob := range knobs {
 		knob(&c)
@@ -227,6 +234,9 @@ func (a *Authenticator) GetWith(held *Passkey, options []byte, knobs ...Knob) ([
 	client, err := c.clientData()
 	if err != nil {
 		return nil, err
+	}
+	if c.Client != nil {
+		client = c.Client(client)
 	}
 	data := c.authData(c.Flags)
 	hash := sha256.Sum256(client)
