@@ -51,14 +51,10 @@ func (m memory) Vouched(ctx context.Context, by, other directory.ID) (time.Time,
 }
 
 // openApproval makes the factor where a plan allows it.
-func (p *program) openApproval(passkeys any, codes verify.Factor) (verify.Factor, error) {
-	signer, can := passkeys.(verify.Signer)
-	if !can {
-		return nil, nil
-	}
+func (p *program) openApproval(passkeys verify.Signer, codes verify.Factor) (verify.Factor, error) {
 	if !slices.Contains(p.policy.Kinds(), verify.Approval) {
 		return nil, nil
 	}
 	return approval.New(approval.Config{Origin: strings.TrimSuffix(p.cfg.Portal.PublicURL, "/"), People: p.people, Memory: memory{p.db}, Eligible: p.policy.Eligible,
-		Signer: signer, Codes: codes, Vault: p.db, Now: p.now, Rand: rand.Reader})
+		Signer: passkeys, Codes: codes, Vault: p.db, Now: p.now, Rand: rand.Reader})
 }

@@ -20,7 +20,7 @@ func (c *cli) audit() *cobra.Command {
 	return group(&cobra.Command{
 		Use:   "audit",
 		Short: "Read the record of what happened",
-	}, c.auditExport())
+	}, c.auditExport(), c.verifyApproval())
 }
 
 func (c *cli) auditExport() *cobra.Command {

@@ -167,7 +167,7 @@ func (p *program) factors(sms bool) (all []verify.Factor, own []verify.Enroller,
 		}
 		all, own = append(all, keys), append(own, keys)
 	}
-	vouched, err := p.openApproval(any(passkeys), apps)
+	vouched, err := p.openApproval(passkeys, apps)
 	if err != nil {
 		return nil, nil, err
 	}

@@ -98,7 +98,9 @@ func TestAManagerVouches(t *testing.T) {
 
 			// Nobody answers this one; it is looked at again at the end.
 			late := b.Tab(t, s.p.URL, false)
-			s.asks(late, "unlock", "user2", 0)
+			if house == "slapd" { // a minute of waiting is enough once
+				s.asks(late, "unlock", "user2", 0)
+			}
 
 			t.Run("yes", func(t *testing.T) {
 				before := len(s.p.Mail.Mails())
@@ -161,6 +163,9 @@ func TestAManagerVouches(t *testing.T) {
 				s.approvalsVerify(t)
 			})
 			t.Run("no answer", func(t *testing.T) {
+				if house != "slapd" {
+					return
+				}
 				ctx, cancel := context.WithTimeout(context.Background(), 90*time.Second)
 				defer cancel()
 				for tick := time.Tick(time.Second); ; {

@@ -9,6 +9,7 @@ import (
 	"regexp"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -31,12 +32,12 @@ var chromium = sync.OnceValues(StartBrowser)
 // built and opened are what TestMain cleans up.
 var (
 	built  string
-	opened bool
+	opened atomic.Bool
 )
 
 func TestMain(m *testing.M) {
 	code := m.Run()
-	if opened {
+	if opened.Load() {
 		if b, err := chromium(); err == nil {
 			b.Close()
 		}
@@ -48,7 +49,7 @@ func TestMain(m *testing.M) {
 // browser skips without Chromium on a laptop and fails where CI is set.
 func browser(t testing.TB) *Browser {
 	t.Helper()
-	opened = true
+	opened.Store(true)
 	b, err := chromium()
 	if err != nil {
 		directorytest.Require(t, fmt.Errorf("%w: chromium: %w", directorytest.ErrMissing, err))
