@@ -2,6 +2,7 @@ package web
 
 import (
 	"errors"
+	"slices"
 
 	"github.com/gofiber/fiber/v2"
 
@@ -59,12 +60,17 @@ func (s *Site) askedPage(v *visit, p access.Principal, token string, r flow.Requ
 	}
 	c := r.Case
 	page := &view.Approve{Frame: v.frame(here, faults...), Token: token, Name: c.Person.Name, Login: c.Person.Login, Purpose: c.Purpose,
-		Asked: c.Created, Door: string(c.Door), Address: c.Address, Proofs: c.Kinds(), Passkey: string(r.Ballot.Passkey), TOTP: r.Ballot.TOTP,
+		Asked: c.Created, Door: string(c.Door), Address: c.Address, Proofs: own(c.Kinds()), Passkey: string(r.Ballot.Passkey), TOTP: r.Ballot.TOTP,
 		Open: r.Open, Mine: r.Mine, Vouched: r.Vouched, Declined: c.Closed == flow.ReasonDeclined, Until: c.Expires}
 	if r.Open {
 		page.Until = c.Open.Expires
 	}
 	return v.page(status, page)
+}
+
+// own are the proofs the person gave themselves.
+func own(kinds []verify.Kind) []verify.Kind {
+	return slices.DeleteFunc(kinds, func(k verify.Kind) bool { return k == verify.Approval })
 }
 
 // decide takes a yes or a no. Without a decision it leads whoever is not signed
