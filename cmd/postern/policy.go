@@ -309,7 +309,7 @@ func (s *survey) many(ctx context.Context, groupName string) (*report, error) {
 					a.gone = true
 				case err != nil:
 					a.err = fmt.Errorf("%s: %w", ids[i], err)
-				case groupName != "" && !policy.Member(u, groupName):
+				case groupName != "" && !directory.MemberOf(u, groupName):
 					a.left = true
 				default:
 					a.subject, a.err = s.look(ctx, u)

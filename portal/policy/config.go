@@ -5,6 +5,7 @@ import (
 	"slices"
 	"time"
 
+	"postern/directory"
 	"postern/portal/access"
 	"postern/verify"
 )
@@ -234,7 +235,7 @@ func checkPlaces(add func(string, ...any), at string, groups, ous []string) {
 		}
 	}
 	for i, ou := range ous {
-		if len(parseDN(ou)) == 0 {
+		if len(directory.ParseDN(ou)) == 0 {
 			add("%sous[%d]: %q is not a DN, like OU=Staff,DC=example,DC=org", at, i, ou)
 		}
 	}

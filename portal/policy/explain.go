@@ -232,10 +232,6 @@ func (s *Simulator) Explain(u directory.User, m Means) Verdict {
 	return v
 }
 
-// Member reports whether u is in the group, a DN or a name, as rules understand
-// one.
-func Member(u directory.User, group string) bool { return newPlace([]string{group}, nil).member(u) }
-
 // Weaker reports whether s asks less of an attacker than other. No strength at
 // all, where no path is open, is the least.
 func (s Strength) Weaker(other Strength) bool { return s.rank() < other.rank() }

@@ -202,15 +202,6 @@ func TestSimulatorChoosesThePlanAsACaseDoes(t *testing.T) {
 	}
 }
 
-func TestMemberReadsGroupsAsRulesDo(t *testing.T) {
-	u := someone("CN=Finance,OU=Groups,DC=example,DC=org")
-	for group, want := range map[string]bool{"finance": true, "cn=finance, ou=groups, dc=example, dc=org": true, "Fin": false, "": false} {
-		if Member(u, group) != want {
-			t.Errorf("%q: %v", group, !want)
-		}
-	}
-}
-
 // BenchmarkSimulate2000 compares two policies over 2,000 people with every mix of
 // factors; the bar is 2 s.
 func BenchmarkSimulate2000(b *testing.B) {

@@ -253,32 +253,3 @@ func TestValidateNamesEveryFaultAtItsPlace(t *testing.T) {
 		t.Errorf("three faults, %d told: %v", len(faults), faults)
 	}
 }
-
-func TestDNsAreComparedBySenseNotBySpelling(t *testing.T) {
-	same := [][]string{
-		{`CN=Ada,OU=A\,B,DC=x`, `cn=ada , ou=a\2cb,dc=X`, `CN=Ada;OU=A\2C B,DC=x`},
-	}
-	if a, b := parseDN(same[0][0]), parseDN(same[0][1]); !slices.Equal(a, b) || len(a) != 3 {
-		t.Errorf("%q and %q differ: %v %v", same[0][0], same[0][1], a, b)
-	}
-	if a, c := parseDN(same[0][0]), parseDN(same[0][2]); slices.Equal(a, c) {
-		t.Error("a space inside a value was lost")
-	}
-	for _, bad := range []string{"", "Staff", "=x", "CN=a,", `CN=a\`, "CN=a,,DC=x"} {
-		if got := parseDN(bad); got != nil {
-			t.Errorf("%q is no DN, and gave %v", bad, got)
-		}
-	}
-}
-
-func FuzzParseDN(f *testing.F) {
-	f.Add(`CN=Ada\, B\20,OU=x;DC= y`)
-	f.Add(`\2`)
-	f.Fuzz(func(t *testing.T, s string) {
-		for _, rdn := range parseDN(s) {
-			if !strings.Contains(rdn, "=") {
-				t.Errorf("%q gave the part %q", s, rdn)
-			}
-		}
-	})
-}
