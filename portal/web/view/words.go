@@ -67,6 +67,7 @@ func (w *words) funcs() template.FuncMap {
 		"activity": w.activity, "where": w.where, "topics": Topics, "questions": w.questions,
 		"phrases": func(p []string) string { return strings.Join(p, "|") }, "words": func(p []string) string { return strings.Join(p, "|") },
 		"passwordrules": passwordRules, "groups": groups, "otpauth": otpauth,
+		"percent": percent, "segments": segments, "plus": w.plus, "tone": strengthTone, "coded": w.coded,
 	}
 }
 
