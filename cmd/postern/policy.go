@@ -319,6 +319,9 @@ func (s *survey) many(ctx context.Context, groupName string) (*report, error) {
 func (s *survey) known(ctx context.Context) ([]directory.ID, error) {
 	seen := map[directory.ID]bool{}
 	err := s.db.Export(ctx, audit.Query{}, func(e audit.Event) error {
+		if e.Kind == audit.PolicyExplained {
+			return nil // asking about people must not make them some who came
+		}
 		// Names that belong to nobody are counted too, by no directory's name.
 		if name, _, ok := strings.Cut(string(e.Subject), ":"); ok && slices.Contains(s.names, name) {
 			seen[e.Subject] = true

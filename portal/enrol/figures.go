@@ -27,23 +27,29 @@ const FewCodes = 3
 
 // Figures counts everybody.
 func (c Coverage) Figures() Figures {
-	f := Figures{Factors: map[verify.Kind]int{}, NotServed: map[string]int{}, Gone: len(c.Gone)}
-	for _, p := range c.People {
-		f.add(p)
-	}
-	for _, p := range c.Unserved {
-		f.NotServed[p.Unserved]++
-	}
+	f := c.figures(func(Covered) bool { return true })
+	f.Gone = len(c.Gone)
 	return f
 }
 
 // In counts the members of one of the groups that were asked about.
 func (c Coverage) In(group string) Figures {
-	outside := func(p Covered) bool { return !slices.Contains(p.Groups, group) }
-	return Coverage{
-		People:   slices.DeleteFunc(slices.Clone(c.People), outside),
-		Unserved: slices.DeleteFunc(slices.Clone(c.Unserved), outside),
-	}.Figures()
+	return c.figures(func(p Covered) bool { return slices.Contains(p.Groups, group) })
+}
+
+func (c Coverage) figures(of func(Covered) bool) Figures {
+	f := Figures{Factors: map[verify.Kind]int{}, NotServed: map[string]int{}}
+	for _, p := range c.People {
+		if of(p) {
+			f.add(p)
+		}
+	}
+	for _, p := range c.Unserved {
+		if of(p) {
+			f.NotServed[p.Unserved]++
+		}
+	}
+	return f
 }
 
 func (f *Figures) add(p Covered) {

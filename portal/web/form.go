@@ -27,6 +27,8 @@ var (
 	fieldPassword = field{name: "password", max: 4 << 10}
 	fieldConfirm  = field{name: "confirm", max: 4 << 10}
 	fieldName     = field{name: "name", max: 256}
+	fieldDoor     = field{name: "door", max: 16}
+	fieldLang     = field{name: "lang", max: 64}
 )
 
 const csrfField = "csrf"

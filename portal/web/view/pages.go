@@ -28,7 +28,7 @@ type Frame struct {
 	// the button to sign out. Empty for strangers.
 	Person string
 	Desk   Rooms // of the desk, for the same menu
-	Notice Text // something that went well just now: shown at the top, announced
+	Notice Text  // something that went well just now: shown at the top, announced
 	Faults []Fault
 }
 
