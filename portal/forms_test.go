@@ -25,6 +25,9 @@ func (h *house) posts() map[string][]string {
 		"/me/factors/:kind/offer": {},
 		"/me/factors/:kind/enrol": {"answer", "123456"},
 	}
+	if h.desk != nil {
+		forms["/desk/coverage"] = nil
+	}
 	posts := map[string][]string{}
 	for _, r := range h.server.app.GetRoutes(true) {
 		if r.Method != http.MethodPost {

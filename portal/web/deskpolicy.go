@@ -76,6 +76,6 @@ func (s *Site) explain(v *visit, p access.Principal, page *view.DeskPolicy) erro
 		Detail: map[string]string{"door": string(page.Door)}}); err != nil {
 		return err
 	}
-	page.Person = &view.Explained{Login: e.User.Login, Name: e.User.Name, Means: e.Means, Verdict: e.Verdict}
+	page.Who = &view.Explained{Login: e.User.Login, Name: e.User.Name, Means: e.Means, Verdict: e.Verdict}
 	return nil
 }

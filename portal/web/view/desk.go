@@ -23,7 +23,7 @@ type DeskIndex struct{ Frame }
 type DeskProof struct{ Frame }
 
 // DeskPolicy is GET /desk/policy; its form GETs the same with login, purpose and
-// door. Of Person and Chapters there is one at most, and none beside a fault.
+// door. Of Who and Chapters there is one at most, and none beside a fault.
 type DeskPolicy struct {
 	Frame
 	Login    string // as typed
@@ -31,7 +31,7 @@ type DeskPolicy struct {
 	Door     access.Door
 	Purposes []policy.Purpose
 	Doors    []access.Door
-	Person   *Explained
+	Who      *Explained
 	Chapters []policy.Chapter
 }
 

@@ -23,7 +23,7 @@ func askedPolicy(faults ...Fault) *DeskPolicy {
 func explained(v policy.Verdict) *DeskPolicy {
 	p := askedPolicy()
 	p.Login = "user1"
-	p.Person = &Explained{Login: "user1", Name: "Ada <b>Lovelace</b>", Means: policy.Means{Enrolled: []verify.Kind{verify.TOTP}, Mail: true}, Verdict: v}
+	p.Who = &Explained{Login: "user1", Name: "Ada <b>Lovelace</b>", Means: policy.Means{Enrolled: []verify.Kind{verify.TOTP}, Mail: true}, Verdict: v}
 	return p
 }
 

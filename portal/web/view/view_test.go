@@ -205,6 +205,9 @@ func checkPage(t *testing.T, page string, s sample, l i18n.Language, files *stat
 			t.Errorf("nothing has the id %s", ref)
 		}
 	}
+	if in := strings.Contains(page, `action="/signout"`); in != (s.page.top().Person != "") {
+		t.Errorf("the account's menu is there: %v", in)
+	}
 	if h1 != 1 {
 		t.Errorf("%d h1", h1)
 	}
@@ -310,7 +313,7 @@ func TestMarkupInValuesIsInert(t *testing.T) {
 		&OfferTOTP{URI: "javascript:" + evil, QRPath: evil, Secret: evil, Name: evil},
 		&OfferPasskey{Options: evil}, &SignIn{Options: evil, Login: evil}, &ErrorPage{Code: evil, Request: evil, Again: "javascript:" + evil},
 		&Refused{Reason: evil, Receipt: evil}, &Demo{People: []DemoPerson{{Login: evil, Password: evil, What: "user"}}, Inbox: []DemoMessage{{Subject: evil, Text: evil}}},
-		&DeskPolicy{Login: evil, Purpose: policy.Purpose(evil), Person: &Explained{Login: evil, Name: evil, Verdict: policy.Verdict{Explanation: policy.Explanation{Plan: evil}}}},
+		&DeskPolicy{Login: evil, Purpose: policy.Purpose(evil), Who: &Explained{Login: evil, Name: evil, Verdict: policy.Verdict{Explanation: policy.Explanation{Plan: evil}}}},
 		&DeskPolicy{Chapters: []policy.Chapter{{Groups: []string{evil}, OUs: []string{evil}, Plan: policy.Plan{Name: evil}}}},
 		&DeskCoverage{Count: &Count{People: 1, Groups: []GroupCount{{Group: evil}}, List: []Stranded{{Login: evil, Name: evil}}}},
 		&NewPassword{Purpose: "reset", Login: evil, Phrases: []string{evil}, Rules: []Rule{{Code: "own", Words: []string{evil}}}},
