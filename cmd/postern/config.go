@@ -22,6 +22,7 @@ import (
 	"postern/directory/ad"
 	"postern/directory/openldap"
 	"postern/portal"
+	"postern/portal/access"
 	"postern/portal/limit"
 	"postern/portal/notify"
 	"postern/portal/notify/sms"
@@ -51,6 +52,7 @@ type Config struct {
 	Mail        smtp.Config     `yaml:"mail"`
 	SMS         sms.Config      `yaml:"sms"`
 	Policy      policy.Config   `yaml:"policy"`
+	Access      access.Config   `yaml:"access"`
 	Factors     Factors         `yaml:"factors"`
 	Password    password.Config `yaml:"password"`
 	Limits      limit.Config    `yaml:"limits"`
@@ -220,6 +222,7 @@ func (c *Config) validate(r *reader) {
 	r.add("mail", c.Mail.Validate()...)
 	r.add("sms", c.SMS.Validate()...)
 	r.add("policy", c.Policy.Validate()...)
+	r.add("access", c.Access.Validate()...)
 	c.validateFactors(r)
 	r.add("password", c.Password.Validate()...)
 	r.add("limits", c.Limits.Validate()...)

@@ -34,12 +34,12 @@ func TestSamplePeopleAreWhoTheIssueSays(t *testing.T) {
 			t.Errorf("%s: the password does not come from the reader given", p.Login)
 		}
 	}
-	if len(byLogin) != 28 || len(people) != 28 {
+	if len(byLogin) != 29 || len(people) != 29 {
 		t.Errorf("%d people", len(people))
 	}
 	if !byLogin["locked1"].Locked || !byLogin["mustchange1"].MustChange || !byLogin["expired1"].PasswordExpired ||
 		!byLogin["disabled1"].Disabled || !byLogin["admin1"].Protected || byLogin["user20"].Manager != "manager1" ||
-		byLogin["tech2"].Groups[0] != Technicians {
+		byLogin["tech2"].Groups[0] != Technicians || byLogin["operator1"].Groups[0] != Operators {
 		t.Error("somebody is not what the login says")
 	}
 	if _, err := SamplePeople(iotest{}); err == nil {

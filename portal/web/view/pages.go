@@ -316,7 +316,7 @@ type Help struct {
 // DemoPerson is one sample account.
 type DemoPerson struct {
 	Login, Name, Password, Mail string
-	What                        string // key after "demo.what.": user, locked, must_change, expired, disabled, admin, manager, tech
+	What                        string // key after "demo.what.": user, locked, must_change, expired, disabled, admin, manager, tech, operator
 	TOTP                        string // the current code; empty: none
 	Seconds                     int    // until the code changes
 	Codes                       []string
