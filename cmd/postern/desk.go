@@ -4,6 +4,7 @@ import (
 	"context"
 	"time"
 
+	"postern/directory"
 	"postern/portal/access"
 	"postern/portal/enrol"
 	"postern/portal/policy"
@@ -15,13 +16,16 @@ const countEvery = 24 * time.Hour
 
 // desk makes the pages for those who run the portal; nil where nobody has a role.
 // It asks by the same plans and means as policy explain and report coverage do.
-func (p *program) desk() (*web.Desk, error) {
+func (p *program) desk(extras extras) (*web.Desk, error) {
 	if !p.cfg.Access.Roles.On() {
 		return nil, nil
 	}
 	phone, err := p.cfg.phone()
 	if err != nil {
 		return nil, err
+	}
+	if extras.sms && !p.cfg.SMS.On() {
+		phone = func(u directory.User) bool { return len(u.Phone) > 0 } // its inbox takes any number
 	}
 	survey := enrol.Survey{Directory: p.people, Inventory: p.db, Phone: phone, Ended: ended(p.db), Readers: readers, Groups: p.policy.Groups()}
 	if survey.Judge, err = p.policy.Simulator(access.Web, policy.Reset); err != nil {

@@ -211,7 +211,7 @@ func (p *program) build(extras extras) error {
 	if err != nil {
 		return err
 	}
-	desk, err := p.desk()
+	desk, err := p.desk(extras)
 	if err != nil {
 		return err
 	}
