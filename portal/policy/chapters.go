@@ -31,7 +31,7 @@ func (p *Policy) Chapters(door access.Door, purpose Purpose) []Chapter {
 			continue
 		}
 		list = append(list, chapter(r.Groups, r.OUs, plan))
-		if r.where.everybody() {
+		if len(r.Groups) == 0 && len(r.OUs) == 0 {
 			return list // nobody gets past it
 		}
 	}
