@@ -140,48 +140,6 @@ type Wait struct {
 	Still   bool // no looking by itself: GET Base?refresh=off
 }
 
-// ApproveFirst is GET /approve/{token} for whoever is not signed in, or not well
-// enough (Weak); posts to the same path. It says nothing about the request.
-type ApproveFirst struct {
-	Frame
-	Token string
-	Weak  bool
-}
-
-// Approve is a request as the one who was asked sees it. A yes posts
-// decision=yes, number, factor and answer; a no posts decision=no or alarm, and
-// note.
-type Approve struct {
-	Frame
-	Token         string
-	Name, Login   string // who asks
-	Purpose       policy.Purpose
-	Asked, Until  time.Time
-	Door, Address string
-	Proofs        []verify.Kind // what they proved already
-	Passkey       string        // options to sign with, as JSON; empty: no passkey of theirs may
-	TOTP          bool          // a code of their app will do
-	Open          bool          // it can be answered with yes
-	Mine          bool          // …or with no
-	Vouched       bool          // somebody said yes
-	Declined      bool          // somebody said no
-}
-
-// ApproveUnfit is a request that is not this person's to answer. Reason is that
-// of verify.Unfit.
-type ApproveUnfit struct {
-	Frame
-	Reason string
-}
-
-// NotMe is GET /notme/{token}; posts to the same path. Done answers the POST.
-type NotMe struct {
-	Frame
-	Token string
-	Login string // whose account; empty: not known now
-	Done  bool
-}
-
 // NewPassword posts password and confirm to Base/password.
 type NewPassword struct {
 	Frame
@@ -389,10 +347,6 @@ func (*SignIn) file() string       { return "signin" }
 func (*Choose) file() string       { return "choose" }
 func (*Answer) file() string       { return "answer" }
 func (*Wait) file() string         { return "wait" }
-func (*ApproveFirst) file() string { return "approve-first" }
-func (*Approve) file() string      { return "approve" }
-func (*ApproveUnfit) file() string { return "approve-unfit" }
-func (*NotMe) file() string        { return "notme" }
 func (*NewPassword) file() string  { return "new-password" }
 func (*Applying) file() string     { return "applying" }
 func (*Done) file() string         { return "done" }
