@@ -57,12 +57,6 @@ func (s *scene) asks(tab *Tab, purpose, login string, nth int) (number string) {
 	return number
 }
 
-func (t *Tab) signOut() {
-	t.t.Helper()
-	t.Open("/me")
-	t.Click("details.menu summary + .panel form[action='/signout'] button, form[action='/signout'] button")
-}
-
 // command runs the program and returns what it printed and its exit code.
 func command(t testing.TB, args ...string) (string, int) {
 	t.Helper()
