@@ -32,9 +32,9 @@ func TestAccountsAreRemembered(t *testing.T) {
 		var all sync.WaitGroup
 		for n := range 20 {
 			all.Go(func() {
-				err := db.Remember(t.Context(), alice, func(s access.Standing) access.Standing {
+				err := db.Remember(t.Context(), alice, func(s access.Standing) (access.Standing, []audit.Event, []notify.Message) {
 					s.Mail = append(s.Mail, strings.Repeat("x", n+1)+"@example.org")
-					return s
+					return s, nil, nil
 				})
 				if err != nil {
 					t.Error(err)
@@ -47,7 +47,7 @@ func TestAccountsAreRemembered(t *testing.T) {
 			t.Errorf("%d of 20 changes, %v", len(s.Mail), err)
 		}
 		for _, bad := range []directory.ID{"", "a\x00b", "\xff"} {
-			if err := db.Remember(t.Context(), bad, func(s access.Standing) access.Standing { return s }); err == nil {
+			if err := db.Remember(t.Context(), bad, func(s access.Standing) (access.Standing, []audit.Event, []notify.Message) { return s, nil, nil }); err == nil {
 				t.Errorf("%q was remembered", bad)
 			}
 			if s, err := db.Standing(t.Context(), bad); err != nil || !s.Seen.IsZero() {
