@@ -44,8 +44,9 @@ func (c *cli) policyExplain() *cobra.Command {
 			"them now, how strong each is and what is missing. For a group, or for all, it counts\n" +
 			"who would be stranded. --with compares with the policy of another file, before it is\n" +
 			"switched on. It changes nothing.\n\n" +
-			"--group and --all cover the accounts the portal knows: whoever enrolled something or\n" +
-			"began something here, by its record. People who never came are not counted.",
+			"--group and --all cover everybody in the directories, and whoever enrolled or began\n" +
+			"something here, by the record. Where a directory cannot be listed they cover the latter\n" +
+			"alone, and the answer says so.",
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if login == "" && groupName == "" && !all {
@@ -95,7 +96,7 @@ func (c *cli) policyExplain() *cobra.Command {
 	configFlag(cmd, &path)
 	cmd.Flags().StringVar(&login, "user", "", "one person, by the `login` they type")
 	cmd.Flags().StringVar(&groupName, "group", "", "the members of a group, by its `name` or DN")
-	cmd.Flags().BoolVar(&all, "all", false, "every account the portal knows")
+	cmd.Flags().BoolVar(&all, "all", false, "everybody")
 	cmd.Flags().StringVar(&with, "with", "", "compare with the policy of this configuration `file`")
 	cmd.Flags().StringVar(&purpose, "purpose", string(policy.Reset), "reset, unlock, change, signin or stepup")
 	cmd.Flags().StringVar(&door, "door", string(access.Web), "web, kiosk, desk or api")
@@ -131,6 +132,7 @@ func (c *cli) loadPolicy(path string) (Config, error) {
 type enrolments interface {
 	Methods(ctx context.Context, owner directory.ID) ([]verify.Credential, error)
 	Strikes(ctx context.Context, key directory.ID, kind verify.Kind) (flow.Strikes, error)
+	Standing(ctx context.Context, id directory.ID) (access.Standing, error)
 	Export(ctx context.Context, q audit.Query, each func(audit.Event) error) error
 }
 
@@ -143,6 +145,7 @@ type survey struct {
 	people directory.Directory
 	db     enrolments
 	names  []string // of the directories
+	now    func() time.Time
 }
 
 type asked struct {
@@ -223,7 +226,7 @@ func (s *survey) open(ctx context.Context, cfg Config) (done func(), err error) 
 		members = append(members, directory.Named{Name: d.Name, Directory: one})
 		s.names = append(s.names, d.Name)
 	}
-	s.db = db
+	s.db, s.now = db, time.Now
 	if s.people, err = directory.NewSet(members...); err != nil {
 		return nil, err
 	}
@@ -232,14 +235,22 @@ func (s *survey) open(ctx context.Context, cfg Config) (done func(), err error) 
 
 // subject is one person, and what they could prove with.
 type subject struct {
-	user  directory.User
-	means policy.Means
+	user   directory.User
+	means  policy.Means
+	since  map[verify.Kind]time.Time // as policy.Simulator.Cooling wants it
+	frozen bool
 }
 
 // look reads what u has. Everything unknown is an error: a guess would strand
 // people, or count some as stranded who are not.
 func (s *survey) look(ctx context.Context, u directory.User) (subject, error) {
 	one := subject{user: u, means: policy.Means{Mail: len(u.Mail) > 0, Manager: u.Manager != ""}}
+	known, err := s.db.Standing(ctx, u.ID)
+	if err != nil {
+		return one, fmt.Errorf("%s: %w", u.Login, err)
+	}
+	one.frozen = !known.Frozen.IsZero()
+	one.since = map[verify.Kind]time.Time{verify.Email: known.MailAt, verify.SMS: known.PhoneAt}
 	methods, err := s.db.Methods(ctx, u.ID)
 	if err != nil {
 		return one, fmt.Errorf("%s: %w", u.Login, err)
@@ -247,6 +258,7 @@ func (s *survey) look(ctx context.Context, u directory.User) (subject, error) {
 	for _, m := range methods {
 		if !slices.Contains(one.means.Enrolled, m.Kind) {
 			one.means.Enrolled = append(one.means.Enrolled, m.Kind)
+			one.since[m.Kind] = m.Created // the oldest comes first
 		}
 	}
 	for _, k := range append(slices.Clone(one.means.Enrolled), verify.Email, verify.SMS, verify.Password) {
@@ -282,10 +294,9 @@ func (s *survey) one(ctx context.Context, login string) (*report, error) {
 // readers is how many people are read at once: the directory has others to serve.
 const readers = 8
 
-// many asks about the members of a group, or about all when it is empty. No
-// directory can list people, so they are those the portal knows.
+// many asks about the members of a group, or about all when it is empty.
 func (s *survey) many(ctx context.Context, groupName string) (*report, error) {
-	ids, err := s.known(ctx)
+	known, everybody, err := s.known(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -294,6 +305,7 @@ func (s *survey) many(ctx context.Context, groupName string) (*report, error) {
 		gone, left bool // left: not in the group
 		err        error
 	}
+	ids := slices.Sorted(maps.Keys(known))
 	answers := make([]answer, len(ids))
 	next := make(chan int)
 	ctx, cancel := context.WithCancel(ctx)
@@ -326,14 +338,15 @@ func (s *survey) many(ctx context.Context, groupName string) (*report, error) {
 	close(next)
 	wg.Wait()
 	r := s.report()
-	r.Group, r.Gone = groupName, new(int)
+	r.Group, r.Gone, r.Everybody = groupName, new(int), everybody
 	var fault error
-	for _, a := range answers {
+	for i, a := range answers {
 		switch {
 		case a.err != nil && (fault == nil || errors.Is(fault, context.Canceled)):
 			fault = a.err // the first, not what it cut short
-		case a.gone:
+		case a.gone && known[ids[i]]:
 			*r.Gone++
+		case a.gone: // deleted since it was listed
 		case !a.left && a.err == nil:
 			r.add(s, a.subject)
 		}
@@ -345,16 +358,23 @@ func (s *survey) many(ctx context.Context, groupName string) (*report, error) {
 	return r, nil
 }
 
-// known are the accounts in the record. Nobody can enrol without an event that
-// is stored with it, so whoever has something enrolled is among them.
-func (s *survey) known(ctx context.Context) ([]directory.ID, error) {
-	seen := map[directory.ID]bool{}
-	err := s.db.Export(ctx, audit.Query{}, func(e audit.Event) error {
+// known are the accounts in the record, which are true, and those that are in the
+// directories alone, where they can be listed. Nobody can enrol without an event
+// that is stored with it, so whoever has something enrolled is in the record.
+func (s *survey) known(ctx context.Context) (seen map[directory.ID]bool, everybody bool, err error) {
+	seen = map[directory.ID]bool{}
+	if l, can := s.people.(directory.Lister); can {
+		err = l.People(ctx, func(id directory.ID) error { seen[id] = false; return nil })
+		if everybody = err == nil; !everybody && !errors.Is(err, directory.ErrUnsupported) {
+			return nil, false, err
+		}
+	}
+	err = s.db.Export(ctx, audit.Query{}, func(e audit.Event) error {
 		// Names that belong to nobody are counted too, by no directory's name.
 		if name, _, ok := strings.Cut(string(e.Subject), ":"); ok && slices.Contains(s.names, name) {
 			seen[e.Subject] = true
 		}
 		return nil
 	})
-	return slices.Sorted(maps.Keys(seen)), err
+	return seen, everybody, err
 }

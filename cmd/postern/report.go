@@ -37,10 +37,10 @@ func (c *cli) reportCoverage() *cobra.Command {
 		Use:   "coverage",
 		Short: "Say who could recover today, and by what",
 		Long: "Says who could reset their password today at the web door, and by which factors: for\n" +
-			"every account with something enrolled, read again in its directory. It changes nothing.\n\n" +
-			"Accounts that never enrolled anything are not listed: the portal finds people by the\n" +
-			"name they type and lists no directory. To know how many they are, compare with what\n" +
-			"the directory itself counts.",
+			"everybody in the directories, each read again. It changes nothing.\n\n" +
+			"Accounts that the portal does not serve and that have nothing enrolled are counted and\n" +
+			"not listed. Where a directory cannot be listed the report covers accounts with\n" +
+			"something enrolled alone, and says so.",
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			cfg, err := c.load(path)
@@ -88,19 +88,25 @@ func (c Config) coverage(ctx context.Context) (enrol.Coverage, error) {
 	if !ok {
 		return enrol.Coverage{}, fmt.Errorf("%T lists no enrolments", s.db)
 	}
+	return s.of(inventory).Coverage(ctx)
+}
+
+// of is the survey of the first policy asked.
+func (s *survey) of(inventory enrol.Inventory) enrol.Survey {
 	return enrol.Survey{
-		Directory: s.people, Inventory: inventory, Judge: s.asked[0], Phone: s.asked[0].phone, Readers: readers,
+		Directory: s.people, Inventory: inventory, Judge: s.asked[0], Phone: s.asked[0].phone, Standing: s.db.Standing, Readers: readers, Now: s.now,
 		Ended: func(ctx context.Context, id directory.ID, kind verify.Kind) (bool, error) {
 			n, err := s.db.Strikes(ctx, id, kind)
 			return n.Consecutive >= flow.DefaultStrikeRule.Hard, err
 		},
-	}.Coverage(ctx)
+	}
 }
 
 // coverageReport is the answer: its fields are the JSON.
 type coverageReport struct {
 	Note           string              `json:"note"`
-	People         int                 `json:"people"` // whom the portal serves
+	Everybody      bool                `json:"everybody"` // the directories were listed
+	People         int                 `json:"people"`    // whom the portal serves
 	CanRecover     int                 `json:"can_recover"`
 	ByPasskeyAlone int                 `json:"by_passkey_alone"`
 	ByTwoGates     int                 `json:"by_two_gates"`
@@ -124,6 +130,8 @@ type coveredPerson struct {
 	CodesLeft int                 `json:"codes_left"`
 	Oldest    time.Time           `json:"oldest,omitzero"`
 	Newest    time.Time           `json:"newest,omitzero"`
+	Reminded  time.Time           `json:"reminded,omitzero"`
+	Snoozed   time.Time           `json:"snoozed_until,omitzero"`
 }
 
 // What a person's status is; whom the portal does not act on has the policy's
@@ -138,10 +146,18 @@ const (
 // fewCodes is when somebody should make new ones.
 const fewCodes = 3
 
-const coverageNote = "Only accounts with something enrolled are counted. Accounts that never enrolled are not listed, because no directory is."
+// The notes say who is counted.
+const (
+	noteEverybody = "Everybody in the directories is counted, also who has nothing enrolled."
+	noteEnrolled  = "Only accounts with something enrolled are counted: a directory cannot be listed."
+)
 
 func newCoverageReport(all enrol.Coverage) coverageReport {
-	r := coverageReport{Note: coverageNote, Factors: map[verify.Kind]int{}, NotServed: map[string]int{}, Gone: len(all.Gone), List: []coveredPerson{}}
+	r := coverageReport{Note: noteEnrolled, Everybody: all.Everybody, Factors: map[verify.Kind]int{}, NotServed: map[string]int{}, Gone: len(all.Gone), List: []coveredPerson{}}
+	if all.Everybody {
+		r.Note = noteEverybody
+	}
+	maps.Copy(r.NotServed, all.Outside)
 	for _, p := range all.People {
 		one := newCovered(p, cannotRecover)
 		r.People++
@@ -186,6 +202,7 @@ func newCovered(p enrol.Covered, status string) coveredPerson {
 		one.Factors[h.Kind] = h.Count
 	}
 	one.Oldest, one.Newest = p.Span()
+	one.Reminded, one.Snoozed = p.Standing.Reminded, p.Standing.Snoozed
 	return one
 }
 
@@ -200,7 +217,7 @@ func waysText(ways [][]verify.Kind) string {
 
 func (r coverageReport) csv(w io.Writer) error {
 	out := csv.NewWriter(w)
-	if err := out.Write([]string{"login", "name", "status", "factors", "ways", "codes_left", "oldest", "newest", "id"}); err != nil {
+	if err := out.Write([]string{"login", "name", "status", "factors", "ways", "codes_left", "oldest", "newest", "id", "reminded", "snoozed_until"}); err != nil {
 		return err
 	}
 	at := func(t time.Time) string {
@@ -211,7 +228,7 @@ func (r coverageReport) csv(w io.Writer) error {
 	}
 	for _, p := range r.List {
 		record := []string{p.Login, p.Name, p.Status, join(slices.Sorted(maps.Keys(p.Factors)), " "), waysText(p.Ways),
-			strconv.Itoa(p.CodesLeft), at(p.Oldest), at(p.Newest), string(p.ID)}
+			strconv.Itoa(p.CodesLeft), at(p.Oldest), at(p.Newest), string(p.ID), at(p.Reminded), at(p.Snoozed)}
 		for i, field := range record {
 			record[i] = audit.Field(field)
 		}
@@ -224,7 +241,7 @@ func (r coverageReport) csv(w io.Writer) error {
 }
 
 func (r coverageReport) text(w io.Writer) {
-	fmt.Fprintf(w, "who could reset their password today, at the web door\n(%s)\n\n", coverageNote)
+	fmt.Fprintf(w, "who could reset their password today, at the web door\n(%s)\n\n", r.Note)
 	fmt.Fprintf(w, "  %6d people\n  %6d could recover\n", r.People, r.CanRecover)
 	fmt.Fprintf(w, "         %d by a passkey alone, %d by two gates; some by either\n", r.ByPasskeyAlone, r.ByTwoGates)
 	fmt.Fprintf(w, "         %d have only one way\n", r.OneWay)
