@@ -24,6 +24,9 @@ type StartRequest struct {
 	Lang    string
 	Hold    []byte           // 32 bytes that only this browser has
 	By      access.Principal // who is signed in, for a step-up
+	// Invite is the token of an invitation, for a sign-in with the password of its
+	// account and no name. ErrNoInvite when it opens nothing.
+	Invite string
 }
 
 // maxLogin is longer than any login a directory knows, in bytes.
@@ -101,8 +104,12 @@ func (s *Service) start(ctx context.Context, r StartRequest) (*Case, error) {
 // newCase decides whom the case is about. The reason is for the audit log alone.
 func (s *Service) newCase(ctx context.Context, r StartRequest) (c *Case, reason string, err error) {
 	now := s.Now()
-	c = &Case{ID: s.random(20), Purpose: r.Purpose, Door: r.Door, Address: r.Address, Lang: r.Lang, Login: r.Login, By: r.By, Created: now}
+	c = &Case{ID: s.random(20), Purpose: r.Purpose, Door: r.Door, Address: r.Address, Lang: r.Lang, Login: r.Login, By: r.By, Invite: r.Invite, Created: now}
 	switch {
+	case r.Invite != "" && (r.Purpose != policy.SignIn || r.Login != ""):
+		return nil, "", ErrNotOffered
+	case r.Invite != "" && r.Current.Empty():
+		return nil, "", &Invalid{Field: "current", Code: "required"}
 	case r.Purpose == policy.StepUp:
 		if r.By.ID == "" {
 			return nil, "", ErrNotOffered
@@ -125,20 +132,23 @@ func (s *Service) newCase(ctx context.Context, r StartRequest) (c *Case, reason 
 			}
 			c.Plan = s.Policy.StepUp(c.Door, u, have)
 		}
-	case r.Purpose == policy.SignIn && r.Login == "":
+	case r.Purpose == policy.SignIn && r.Login == "" && r.Invite == "":
 		// Nobody is known yet: the passkey itself will say.
 		c.Plan = policy.Plan{Name: "passkey", Allowed: []verify.Kind{verify.Passkey}, Alone: []verify.Kind{verify.Passkey}, Life: s.Policy.Decoy(r.Door, r.Purpose, nil).Life, Tries: 5}
 	default:
-		if r.Login == "" || len(r.Login) > maxLogin {
+		if r.Login == "" && r.Invite == "" || len(r.Login) > maxLogin {
 			return nil, "", &Invalid{Field: "login", Code: "required"}
 		}
-		u, err := s.Directory.Find(ctx, r.Login)
+		u, err := s.whom(ctx, r)
 		switch {
 		case errors.Is(err, directory.ErrNotFound):
 			c.Key, c.Named, reason = s.decoyID(seedOf(r.Login)), veiled(r.Login), "unknown_account"
 		case err != nil:
 			return nil, "", err
 		default:
+			if r.Invite != "" {
+				c.Login = u.Login // so that every limit is that of a sign-in by name
+			}
 			if reason, err = s.admit(ctx, c, u); err != nil {
 				return nil, "", err
 			}
