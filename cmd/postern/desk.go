@@ -7,6 +7,7 @@ import (
 	"postern/directory"
 	"postern/portal/access"
 	"postern/portal/enrol"
+	"postern/portal/flow"
 	"postern/portal/policy"
 	"postern/portal/web"
 )
@@ -27,15 +28,25 @@ func (p *program) desk(extras extras) (*web.Desk, error) {
 	if extras.sms && !p.cfg.SMS.On() {
 		phone = func(u directory.User) bool { return len(u.Phone) > 0 } // its inbox takes any number
 	}
-	survey := enrol.Survey{Directory: p.people, Inventory: p.db, Phone: phone, Ended: ended(p.db), Readers: readers, Groups: p.policy.Groups()}
+	survey := enrol.Survey{Directory: p.people, Inventory: p.db, Phone: phone, Ended: ended(p.db), Standing: p.db.Standing, Readers: readers, Groups: p.policy.Groups(), Now: p.now,
+		// A count is also when contacts of people who never come are looked at.
+		Observe: func(ctx context.Context, u directory.User) error {
+			_, err := p.watch().Observe(ctx, u)
+			return err
+		}}
 	if survey.Judge, err = p.policy.Simulator(access.Web, policy.Reset); err != nil {
 		return nil, err
 	}
 	if p.census, err = enrol.NewCensus(enrol.CensusOptions{Count: survey.Coverage, Every: countEvery, Safe: p.launcher.Safe, Now: p.now, Log: p.log}); err != nil {
 		return nil, err
 	}
-	people := enrol.Explainer{Directory: p.people, Rules: p.policy, Lookup: enrol.Lookup{Credentials: p.db, Ended: ended(p.db), Phone: phone}}
+	people := enrol.Explainer{Directory: p.people, Rules: p.policy, Lookup: enrol.Lookup{Credentials: p.db, Ended: ended(p.db), Phone: phone, Standing: p.db.Standing}, Now: p.now}
 	return &web.Desk{Roles: p.cfg.Access.Roles, People: people, Policy: p.policy, Census: p.census, Recorder: p.db}, nil
+}
+
+// watch notices changed contacts.
+func (p *program) watch() flow.Watch {
+	return flow.Watch{Memory: p.db, Key: p.keys.Derive(keyContacts), Now: p.now}
 }
 
 // count counts until ctx ends, where there is somebody to read it.

@@ -71,8 +71,8 @@ func TestOperatorsSeeHowEverybodyStands(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	// Two have nothing set up, and two are not served.
-	w.says("26 of 26 people", "2 accounts the portal does nothing for")
+	// Two have nothing set up and would be stranded, and two are not served.
+	w.says("26 of 28 people", "2 accounts the portal does nothing for")
 	if err := w.Get("/desk/coverage.csv"); err != nil || w.Page.Status != 200 || !strings.HasPrefix(w.Page.Body, "login,name,status,") || !strings.Contains(w.Page.Body, "\noperator1,") {
 		t.Errorf("%v %d %s", err, w.Page.Status, w.Page.Body)
 	}

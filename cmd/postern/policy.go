@@ -23,6 +23,7 @@ import (
 	"postern/portal/enrol"
 	"postern/portal/policy"
 	"postern/portal/store"
+	"postern/verify"
 )
 
 func (c *cli) policy() *cobra.Command {
@@ -42,8 +43,9 @@ func (c *cli) policyExplain() *cobra.Command {
 			"them now, how strong each is and what is missing. For a group, or for all, it counts\n" +
 			"who would be stranded. --with compares with the policy of another file, before it is\n" +
 			"switched on. It changes nothing.\n\n" +
-			"--group and --all cover the accounts the portal knows: whoever enrolled something or\n" +
-			"began something here, by its record. People who never came are not counted.",
+			"--group and --all cover everybody in the directories, and whoever enrolled or began\n" +
+			"something here, by the record. Where a directory cannot be listed they cover the latter\n" +
+			"alone, and the answer says so.",
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if login == "" && groupName == "" && !all {
@@ -93,7 +95,7 @@ func (c *cli) policyExplain() *cobra.Command {
 	configFlag(cmd, &path)
 	cmd.Flags().StringVar(&login, "user", "", "one person, by the `login` they type")
 	cmd.Flags().StringVar(&groupName, "group", "", "the members of a group, by its `name` or DN")
-	cmd.Flags().BoolVar(&all, "all", false, "every account the portal knows")
+	cmd.Flags().BoolVar(&all, "all", false, "everybody")
 	cmd.Flags().StringVar(&with, "with", "", "compare with the policy of this configuration `file`")
 	cmd.Flags().StringVar(&purpose, "purpose", string(policy.Reset), "reset, unlock, change, signin or stepup")
 	cmd.Flags().StringVar(&door, "door", string(access.Web), "web, kiosk, desk or api")
@@ -129,6 +131,7 @@ func (c *cli) loadPolicy(path string) (Config, error) {
 type enrolments interface {
 	enrol.Credentials
 	strikes
+	Standing(ctx context.Context, id directory.ID) (access.Standing, error)
 	Export(ctx context.Context, q audit.Query, each func(audit.Event) error) error
 }
 
@@ -141,6 +144,7 @@ type survey struct {
 	people directory.Directory
 	db     enrolments
 	names  []string // of the directories
+	now    func() time.Time
 }
 
 type asked struct {
@@ -211,7 +215,7 @@ func (s *survey) open(ctx context.Context, cfg Config) (done func(), err error) 
 		members = append(members, directory.Named{Name: d.Name, Directory: one})
 		s.names = append(s.names, d.Name)
 	}
-	s.db = db
+	s.db, s.now = db, time.Now
 	if s.people, err = directory.NewSet(members...); err != nil {
 		return nil, err
 	}
@@ -220,17 +224,19 @@ func (s *survey) open(ctx context.Context, cfg Config) (done func(), err error) 
 
 // subject is one person, and what they could prove with.
 type subject struct {
-	user  directory.User
-	means policy.Means
+	user   directory.User
+	means  policy.Means
+	since  map[verify.Kind]time.Time // as policy.Simulator.Cooling wants it
+	frozen bool
 }
 
 // look reads what u has. Phones are each policy's to judge.
 func (s *survey) look(ctx context.Context, u directory.User) (subject, error) {
-	m, err := enrol.Lookup{Credentials: s.db, Ended: ended(s.db)}.Means(ctx, u)
+	m, err := enrol.Lookup{Credentials: s.db, Ended: ended(s.db), Standing: s.db.Standing}.Means(ctx, u)
 	if err != nil {
 		return subject{}, fmt.Errorf("%s: %w", u.Login, err)
 	}
-	return subject{user: u, means: m}, nil
+	return subject{user: u, means: m.Means, since: m.Since, frozen: m.Frozen}, nil
 }
 
 func (s *survey) one(ctx context.Context, login string) (*report, error) {
@@ -251,10 +257,9 @@ func (s *survey) one(ctx context.Context, login string) (*report, error) {
 // readers is how many people are read at once: the directory has others to serve.
 const readers = 8
 
-// many asks about the members of a group, or about all when it is empty. No
-// directory can list people, so they are those the portal knows.
+// many asks about the members of a group, or about all when it is empty.
 func (s *survey) many(ctx context.Context, groupName string) (*report, error) {
-	ids, err := s.known(ctx)
+	known, everybody, err := s.known(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -263,6 +268,7 @@ func (s *survey) many(ctx context.Context, groupName string) (*report, error) {
 		gone, left bool // left: not in the group
 		err        error
 	}
+	ids := slices.Sorted(maps.Keys(known))
 	answers := make([]answer, len(ids))
 	next := make(chan int)
 	ctx, cancel := context.WithCancel(ctx)
@@ -295,14 +301,15 @@ func (s *survey) many(ctx context.Context, groupName string) (*report, error) {
 	close(next)
 	wg.Wait()
 	r := s.report()
-	r.Group, r.Gone = groupName, new(int)
+	r.Group, r.Gone, r.Everybody = groupName, new(int), everybody
 	var fault error
-	for _, a := range answers {
+	for i, a := range answers {
 		switch {
 		case a.err != nil && (fault == nil || errors.Is(fault, context.Canceled)):
 			fault = a.err // the first, not what it cut short
-		case a.gone:
+		case a.gone && known[ids[i]]:
 			*r.Gone++
+		case a.gone: // deleted since it was listed
 		case !a.left && a.err == nil:
 			r.add(s, a.subject)
 		}
@@ -314,11 +321,18 @@ func (s *survey) many(ctx context.Context, groupName string) (*report, error) {
 	return r, nil
 }
 
-// known are the accounts in the record. Nobody can enrol without an event that
-// is stored with it, so whoever has something enrolled is among them.
-func (s *survey) known(ctx context.Context) ([]directory.ID, error) {
-	seen := map[directory.ID]bool{}
-	err := s.db.Export(ctx, audit.Query{}, func(e audit.Event) error {
+// known are the accounts in the record, which are true, and those that are in the
+// directories alone, where they can be listed. Nobody can enrol without an event
+// that is stored with it, so whoever has something enrolled is in the record.
+func (s *survey) known(ctx context.Context) (seen map[directory.ID]bool, everybody bool, err error) {
+	seen = map[directory.ID]bool{}
+	if l, can := s.people.(directory.Lister); can {
+		err = l.People(ctx, func(id directory.ID) error { seen[id] = false; return nil })
+		if everybody = err == nil; !everybody && !errors.Is(err, directory.ErrUnsupported) {
+			return nil, false, err
+		}
+	}
+	err = s.db.Export(ctx, audit.Query{}, func(e audit.Event) error {
 		if e.Kind == audit.PolicyExplained {
 			return nil // asking about people must not make them some who came
 		}
@@ -328,5 +342,5 @@ func (s *survey) known(ctx context.Context) ([]directory.ID, error) {
 		}
 		return nil
 	})
-	return slices.Sorted(maps.Keys(seen)), err
+	return seen, everybody, err
 }

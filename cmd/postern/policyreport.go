@@ -22,6 +22,8 @@ type report struct {
 	// Proposed and Changes are there with --with alone.
 	Proposed *tally         `json:"proposed,omitempty"`
 	Changes  map[change]int `json:"changes,omitempty"`
+	// Everybody: the directories were listed; else People are those in the record.
+	Everybody bool `json:"everybody"`
 	// Gone are accounts in the record that the directory does not have any more.
 	Gone   *int     `json:"gone,omitempty"`
 	People []person `json:"people"`
@@ -102,8 +104,12 @@ func (s *survey) report() *report {
 func (r *report) add(s *survey, one subject) {
 	verdict := func(a asked) policy.Verdict {
 		m := one.means
-		m.Phone = a.phone(one.user)
-		return a.Explain(one.user, m)
+		m.Phone, m.Cooling = a.phone(one.user), a.Cooling(one.user, one.since, s.now())
+		v := a.Explain(one.user, m)
+		if v.Unserved == "" && one.frozen {
+			return policy.Verdict{Unserved: "frozen", Explanation: policy.Explanation{Plan: v.Plan, Paths: []policy.Path{}}}
+		}
+		return v
 	}
 	p := person{Login: one.user.Login, ID: one.user.ID, Enrolled: append([]verify.Kind{}, one.means.Enrolled...), Now: verdict(s.asked[0])}
 	r.Now.add(p.Now)
@@ -113,7 +119,16 @@ func (r *report) add(s *survey, one subject) {
 		r.Proposed.add(then)
 		r.Changes[p.Change]++
 	}
+	if !r.single && p.nobodys() {
+		return
+	}
 	r.People = append(r.People, p)
+}
+
+// nobodys is an account that is counted and not listed: every service account of a
+// directory has nothing enrolled and is not served.
+func (p person) nobodys() bool {
+	return len(p.Enrolled) == 0 && p.Now.Unserved != "" && (p.Proposed == nil || p.Proposed.Unserved != "")
 }
 
 // named is how many logins one line names; --json names all.
@@ -132,12 +147,15 @@ func (r *report) text(w io.Writer) {
 		}
 		return
 	}
-	who := "all the portal knows"
+	who, note := "everybody", "all in the directories, and whoever enrolled or began something here"
 	if r.Group != "" {
-		who = "those of group " + oneLine(r.Group) + " the portal knows"
+		who = "everybody in group " + oneLine(r.Group)
 	}
-	fmt.Fprintf(w, "%s: %s\n", at, who)
-	fmt.Fprintln(w, "(whoever enrolled or began something here; directories are not listed, so people who never came are not counted)")
+	if !r.Everybody {
+		who = strings.Replace(who, "everybody", "those the portal knows", 1)
+		note = "whoever enrolled or began something here; a directory cannot be listed, so people who never came are not counted"
+	}
+	fmt.Fprintf(w, "%s: %s\n(%s)\n", at, who, note)
 	tellTally(w, "now", r.Now)
 	if *r.Gone > 0 {
 		fmt.Fprintf(w, "  %s in the record, gone from the directory: not counted\n", count(*r.Gone, "account"))
@@ -206,6 +224,7 @@ var lackWords = map[policy.Lack]string{
 	policy.NoMail:      "no mail address in the directory",
 	policy.NoPhone:     "no number in the directory that codes go to",
 	policy.NoManager:   "no manager in the directory",
+	policy.Cooling:     "too new to be the only proof",
 	policy.Ended:       "ended by wrong answers; must be set up anew",
 }
 

@@ -30,10 +30,10 @@ func (c *cli) reportCoverage() *cobra.Command {
 		Use:   "coverage",
 		Short: "Say who could recover today, and by what",
 		Long: "Says who could reset their password today at the web door, and by which factors: for\n" +
-			"every account with something enrolled, read again in its directory. It changes nothing.\n\n" +
-			"Accounts that never enrolled anything are not listed: the portal finds people by the\n" +
-			"name they type and lists no directory. To know how many they are, compare with what\n" +
-			"the directory itself counts.",
+			"everybody in the directories, each read again. It changes nothing.\n\n" +
+			"Accounts that the portal does not serve and that have nothing enrolled are counted and\n" +
+			"not listed. Where a directory cannot be listed the report covers accounts with\n" +
+			"something enrolled alone, and says so.",
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			cfg, err := c.load(path)
@@ -81,27 +81,41 @@ func (c Config) coverage(ctx context.Context) (enrol.Coverage, error) {
 	if !ok {
 		return enrol.Coverage{}, fmt.Errorf("%T lists no enrolments", s.db)
 	}
+	return s.of(inventory).Coverage(ctx)
+}
+
+// of is the survey of the first policy asked.
+func (s *survey) of(inventory enrol.Inventory) enrol.Survey {
 	return enrol.Survey{
-		Directory: s.people, Inventory: inventory, Judge: s.asked[0], Phone: s.asked[0].phone, Readers: readers,
+		Directory: s.people, Inventory: inventory, Judge: s.asked[0], Phone: s.asked[0].phone, Standing: s.db.Standing, Readers: readers, Now: s.now,
 		Ended: ended(s.db),
-	}.Coverage(ctx)
+	}
 }
 
 // coverageReport is the answer: its fields are the JSON.
 type coverageReport struct {
-	Note string `json:"note"`
+	Note      string `json:"note"`
+	Everybody bool   `json:"everybody"` // the directories were listed
 	enrol.Figures
 	List []enrol.Row `json:"list"`
 }
 
-const coverageNote = "Only accounts with something enrolled are counted. Accounts that never enrolled are not listed, because no directory is."
+// The notes say who is counted.
+const (
+	noteEverybody = "Everybody in the directories is counted, also who has nothing enrolled."
+	noteEnrolled  = "Only accounts with something enrolled are counted: a directory cannot be listed."
+)
 
 func newCoverageReport(all enrol.Coverage) coverageReport {
-	return coverageReport{Note: coverageNote, Figures: all.Figures(), List: all.Lines()}
+	r := coverageReport{Note: noteEnrolled, Everybody: all.Everybody, Figures: all.Figures(), List: all.Lines()}
+	if all.Everybody {
+		r.Note = noteEverybody
+	}
+	return r
 }
 
 func (r coverageReport) text(w io.Writer) {
-	fmt.Fprintf(w, "who could reset their password today, at the web door\n(%s)\n\n", coverageNote)
+	fmt.Fprintf(w, "who could reset their password today, at the web door\n(%s)\n\n", r.Note)
 	fmt.Fprintf(w, "  %6d people\n  %6d could recover\n", r.People, r.CanRecover)
 	fmt.Fprintf(w, "         %d by a passkey alone, %d by two gates; some by either\n", r.ByPasskeyAlone, r.ByTwoGates)
 	fmt.Fprintf(w, "         %d have only one way\n", r.OneWay)

@@ -5,11 +5,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"sync"
 	"time"
 
 	"postern/directory"
+	"postern/portal/access"
 	"postern/portal/policy"
 	"postern/verify"
 )
@@ -33,32 +35,48 @@ type Inventory interface {
 // at a time (*policy.Simulator).
 type Judge interface {
 	Explain(u directory.User, m policy.Means) policy.Verdict
+	// Cooling says which kinds are too new to be the only proof; since is when what
+	// they rest on became what it is.
+	Cooling(u directory.User, since map[verify.Kind]time.Time, now time.Time) []verify.Kind
 }
 
-// Survey finds out who could recover today. All parts but Groups are required.
+// Survey finds out who could recover today. All parts but Observe and Groups are
+// required.
 type Survey struct {
+	// Directory is listed where it can be (directory.Lister).
 	Directory directory.Directory
 	Inventory Inventory
 	Judge     Judge
+	// Standing is what is remembered of an account; the zero value when it was never seen.
+	Standing func(ctx context.Context, id directory.ID) (access.Standing, error)
+	// Observe is told of everybody the portal serves, as they were just read; nil:
+	// nobody is. What it changes in a standing is seen by the survey. It is called
+	// from several goroutines.
+	Observe func(ctx context.Context, u directory.User) error
 	// Phone says whether a code can be sent to a number of u.
 	Phone func(u directory.User) bool
 	Ended Ended
-	// Groups are those it is told of everybody whether they are in them: DNs or
-	// common names. None are needed.
+	// Groups to say of everybody whether they are in; may be empty.
 	Groups []string
 	// Readers is how many people are read at once: the directory has others to serve.
 	Readers int
+	Now     func() time.Time
 }
 
-// Coverage is who could recover today, of the accounts that have something
-// enrolled. No directory is listed, so whoever never enrolled is not in it.
+// Coverage is who could recover today.
 type Coverage struct {
-	Groups []string // which were asked about
-	People []Covered
-	// Unserved are accounts the portal does not act on; Gone are those the
-	// directory does not have any more. Neither is in People.
+	// Everybody: the directory was listed, and whoever has nothing enrolled is in it.
+	// Else it is of the accounts that have something enrolled, and of no others.
+	Everybody bool
+	Groups    []string // which were asked about
+	People    []Covered
+	// Unserved are accounts that have something enrolled and that the portal does not
+	// act on; Gone are those the directory does not have any more. Neither is in People.
 	Unserved []Covered
 	Gone     []directory.ID
+	// Outside counts, by why, the accounts that the portal does not act on and that
+	// have nothing enrolled: every service account of a directory is among them.
+	Outside map[string]int
 }
 
 // Covered is one person, and the ways open to them.
@@ -66,9 +84,11 @@ type Covered struct {
 	ID       directory.ID
 	Login    string
 	Name     string
-	Unserved string   // why the portal does not act on them, as the policy says it
+	Mail     bool     // the directory has an address of theirs
+	Unserved string   // why the portal does not act on them: as the policy says it, or "frozen"
 	Groups   []string // of those asked about, the ones they are in
 	Holdings []Holding
+	Standing access.Standing // of whom the portal serves
 	// Ways are the open minimal sets of proofs, the strongest first. Proofs that
 	// stand on the directory alone, such as a code by mail, are in them.
 	Ways [][]verify.Kind
@@ -107,67 +127,42 @@ func (c Covered) ByTwoGates() bool {
 	return slices.ContainsFunc(c.Ways, func(way []verify.Kind) bool { return len(way) > 1 })
 }
 
-// Coverage reads every account that has something enrolled again, and changes
-// nothing. One account that cannot be read is an error for the whole: a count
-// that leaves people out would be believed.
+// frozen is why nothing is done for an account that the policy would serve.
+const frozen = "frozen"
+
+// Coverage reads every account again, and changes nothing but what Observe does.
+// One account that cannot be read is an error for the whole: a count that leaves
+// people out would be believed.
 func (s Survey) Coverage(ctx context.Context) (Coverage, error) {
-	out := Coverage{Groups: slices.Clone(s.Groups)}
-	if s.Directory == nil || s.Inventory == nil || s.Judge == nil || s.Phone == nil || s.Ended == nil || s.Readers < 1 {
-		return out, errors.New("enrol: a part is missing")
+	if s.Directory == nil || s.Inventory == nil || s.Judge == nil || s.Standing == nil || s.Phone == nil || s.Ended == nil || s.Now == nil || s.Readers < 1 {
+		return Coverage{}, errors.New("enrol: a part is missing")
 	}
 	all, err := s.Inventory.Holdings(ctx)
 	if err != nil {
-		return out, unavailable(err)
+		return Coverage{}, unavailable(err)
 	}
-	var held [][]Holding
-	for i, h := range all {
-		if i == 0 || h.Owner != all[i-1].Owner {
-			held = append(held, nil)
-		}
-		held[len(held)-1] = append(held[len(held)-1], h)
+	held := map[directory.ID][]Holding{}
+	for _, h := range all {
+		held[h.Owner] = append(held[h.Owner], h)
 	}
-	type answer struct {
-		user  directory.User
-		ended []verify.Kind
-		gone  bool
+	out := Coverage{Groups: slices.Clone(s.Groups), Outside: map[string]int{}}
+	if out.Everybody, err = s.list(ctx, held); err != nil {
+		return Coverage{}, err
 	}
-	answers := make([]answer, len(held))
-	err = each(ctx, s.Readers, len(held), func(ctx context.Context, i int) error {
-		a, id := &answers[i], held[i][0].Owner
-		u, err := s.Directory.Read(ctx, directory.User{ID: id})
-		switch {
-		case errors.Is(err, directory.ErrNotFound):
-			a.gone = true
-			return nil
-		case err == nil && u.ID != id:
-			// Somebody else's answer would be counted as theirs.
-			err = errors.New("the directory answered with another account")
+	ids := slices.Sorted(maps.Keys(held))
+	answers := make([]answer, len(ids))
+	s.Judge = &queue{judge: s.Judge}
+	err = each(ctx, s.Readers, len(ids), func(ctx context.Context, i int) (err error) {
+		if answers[i], err = s.ask(ctx, ids[i], held[ids[i]]); err != nil {
+			return fmt.Errorf("%s: %w", ids[i], err)
 		}
-		if err != nil {
-			return fmt.Errorf("%s: %w", id, err)
-		}
-		a.user = u
-		var kinds []verify.Kind
-		for _, h := range held[i] {
-			kinds = append(kinds, h.Kind)
-		}
-		a.ended, err = s.Ended.among(ctx, id, kinds)
-		return err
+		return nil
 	})
 	if err != nil {
-		return out, err
+		return Coverage{}, err
 	}
 	for i, a := range answers {
-		if a.gone {
-			out.Gone = append(out.Gone, held[i][0].Owner)
-			continue
-		}
-		c := s.covered(a.user, held[i], a.ended)
-		if c.Unserved != "" {
-			out.Unserved = append(out.Unserved, c)
-		} else {
-			out.People = append(out.People, c)
-		}
+		out.add(ids[i], a, len(held[ids[i]]) > 0)
 	}
 	byLogin := func(a, b Covered) int { return cmp.Or(cmp.Compare(a.Login, b.Login), cmp.Compare(a.ID, b.ID)) }
 	slices.SortFunc(out.People, byLogin)
@@ -175,25 +170,117 @@ func (s Survey) Coverage(ctx context.Context) (Coverage, error) {
 	return out, nil
 }
 
-func (s Survey) covered(u directory.User, held []Holding, ended []verify.Kind) Covered {
-	c := Covered{ID: u.ID, Login: u.Login, Name: u.Name, Holdings: held}
+// list adds whoever the directory has to held, with nothing; everybody is false
+// where it cannot list.
+func (s Survey) list(ctx context.Context, held map[directory.ID][]Holding) (everybody bool, err error) {
+	l, can := s.Directory.(directory.Lister)
+	if !can {
+		return false, nil
+	}
+	err = l.People(ctx, func(id directory.ID) error {
+		if _, known := held[id]; !known {
+			held[id] = nil
+		}
+		return nil
+	})
+	if errors.Is(err, directory.ErrUnsupported) {
+		return false, nil
+	}
+	return err == nil, err
+}
+
+// answer is what came of asking about one account.
+type answer struct {
+	Covered
+	gone bool
+}
+
+func (c *Coverage) add(id directory.ID, a answer, holds bool) {
+	switch {
+	case a.gone && holds:
+		c.Gone = append(c.Gone, id)
+	case a.gone: // deleted since it was listed
+	case a.Unserved == "":
+		c.People = append(c.People, a.Covered)
+	case holds:
+		c.Unserved = append(c.Unserved, a.Covered)
+	default:
+		c.Outside[a.Unserved]++
+	}
+}
+
+func (s Survey) ask(ctx context.Context, id directory.ID, held []Holding) (a answer, err error) {
+	u, err := s.Directory.Read(ctx, directory.User{ID: id})
+	switch {
+	case errors.Is(err, directory.ErrNotFound):
+		return answer{gone: true}, nil
+	case err != nil:
+		return a, err
+	case u.ID != id:
+		// Somebody else's answer would be counted as theirs.
+		return a, errors.New("the directory answered with another account")
+	}
+	a.Covered = Covered{ID: u.ID, Login: u.Login, Name: u.Name, Mail: len(u.Mail) > 0, Holdings: held}
 	for _, g := range s.Groups {
 		if directory.MemberOf(u, g) {
-			c.Groups = append(c.Groups, g)
+			a.Groups = append(a.Groups, g)
 		}
 	}
-	m := policy.Means{Mail: len(u.Mail) > 0, Phone: s.Phone(u), Manager: u.Manager != "", Ended: ended}
+	if a.Unserved = s.Judge.Explain(u, policy.Means{}).Unserved; a.Unserved != "" {
+		return a, nil
+	}
+	if s.Observe != nil {
+		if err := s.Observe(ctx, u); err != nil {
+			return a, err
+		}
+	}
+	if a.Standing, err = s.Standing(ctx, id); err != nil {
+		return a, unavailable(err)
+	}
+	if !a.Standing.Frozen.IsZero() {
+		a.Unserved = frozen
+		return a, nil
+	}
+	var kinds []verify.Kind
 	for _, h := range held {
-		m.Enrolled = append(m.Enrolled, h.Kind)
+		kinds = append(kinds, h.Kind)
 	}
-	v := s.Judge.Explain(u, m)
-	c.Unserved = v.Unserved
-	for _, p := range v.Paths {
+	ended, err := s.Ended.among(ctx, id, kinds)
+	a.Ways = s.ways(u, a.Covered, ended)
+	return a, err
+}
+
+func (s Survey) ways(u directory.User, c Covered, ended []verify.Kind) (ways [][]verify.Kind) {
+	m := policy.Means{Mail: c.Mail, Phone: s.Phone(u), Manager: u.Manager != "", Ended: ended}
+	since := map[verify.Kind]time.Time{verify.Email: c.Standing.MailAt, verify.SMS: c.Standing.PhoneAt}
+	for _, h := range c.Holdings {
+		m.Enrolled, since[h.Kind] = append(m.Enrolled, h.Kind), h.Oldest
+	}
+	m.Cooling = s.Judge.Cooling(u, since, s.Now())
+	for _, p := range s.Judge.Explain(u, m).Paths {
 		if len(p.Missing) == 0 {
-			c.Ways = append(c.Ways, p.Proofs)
+			ways = append(ways, p.Proofs)
 		}
 	}
-	return c
+	return ways
+}
+
+// queue lets one goroutine at a time ask a judge.
+type queue struct {
+	mu    sync.Mutex
+	judge Judge
+}
+
+func (q *queue) Explain(u directory.User, m policy.Means) policy.Verdict {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return q.judge.Explain(u, m)
+}
+
+func (q *queue) Cooling(u directory.User, since map[verify.Kind]time.Time, now time.Time) []verify.Kind {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return q.judge.Cooling(u, since, now)
 }
 
 // each calls do for 0 to n-1, so many at a time. It stops at the first error and

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"postern/directory"
+	"postern/portal/access"
 	"postern/portal/enrol"
 	"postern/portal/policy"
 	"postern/verify"
@@ -60,8 +61,9 @@ func newSurvey(t *testing.T, all stock, people ...directory.User) (enrol.Survey,
 	for _, u := range people {
 		r.people[u.ID] = u
 	}
-	return enrol.Survey{Directory: r, Inventory: all, Judge: judge, Readers: 3,
-		Phone: func(directory.User) bool { return false },
+	return enrol.Survey{Directory: r, Inventory: all, Judge: judge, Readers: 3, Now: func() time.Time { return time.Date(2026, 3, 1, 0, 0, 0, 0, time.UTC) },
+		Standing: func(context.Context, directory.ID) (access.Standing, error) { return access.Standing{}, nil },
+		Phone:    func(directory.User) bool { return false },
 		Ended: func(_ context.Context, id directory.ID, k verify.Kind) (bool, error) {
 			return id == "test:guessed" && k == verify.TOTP, nil
 		}}, r

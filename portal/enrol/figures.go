@@ -29,6 +29,9 @@ const FewCodes = 3
 func (c Coverage) Figures() Figures {
 	f := c.figures(func(Covered) bool { return true })
 	f.Gone = len(c.Gone)
+	for why, n := range c.Outside {
+		f.NotServed[why] += n
+	}
 	return f
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"time"
 
 	"postern/directory"
 	"postern/portal/access"
@@ -25,12 +26,27 @@ type Lookup struct {
 	Ended       Ended
 	// Phone says whether a code can be sent to a number of u; nil: to nobody's.
 	Phone func(u directory.User) bool
+	// Standing is what is remembered of an account.
+	Standing func(ctx context.Context, id directory.ID) (access.Standing, error)
+}
+
+// Looked is what somebody could prove with.
+type Looked struct {
+	policy.Means                           // without Cooling, which a plan decides
+	Since        map[verify.Kind]time.Time // as policy.Simulator.Cooling wants it
+	Frozen       bool                      // the portal does nothing for the account
 }
 
 // Means returns what u, as just read, could prove with. Everything unknown is an
 // error: a guess would strand people, or count some as stranded who are not.
-func (l Lookup) Means(ctx context.Context, u directory.User) (policy.Means, error) {
-	m := policy.Means{Mail: len(u.Mail) > 0, Phone: l.Phone != nil && l.Phone(u), Manager: u.Manager != ""}
+func (l Lookup) Means(ctx context.Context, u directory.User) (m Looked, err error) {
+	m.Means = policy.Means{Mail: len(u.Mail) > 0, Phone: l.Phone != nil && l.Phone(u), Manager: u.Manager != ""}
+	known, err := l.Standing(ctx, u.ID)
+	if err != nil {
+		return m, unavailable(err)
+	}
+	m.Frozen = !known.Frozen.IsZero()
+	m.Since = map[verify.Kind]time.Time{verify.Email: known.MailAt, verify.SMS: known.PhoneAt}
 	methods, err := l.Credentials.Methods(ctx, u.ID)
 	if err != nil {
 		return m, unavailable(err)
@@ -38,6 +54,7 @@ func (l Lookup) Means(ctx context.Context, u directory.User) (policy.Means, erro
 	for _, c := range methods {
 		if !slices.Contains(m.Enrolled, c.Kind) {
 			m.Enrolled = append(m.Enrolled, c.Kind)
+			m.Since[c.Kind] = c.Created // the oldest comes first
 		}
 	}
 	m.Ended, err = l.Ended.among(ctx, u.ID, m.Enrolled)
@@ -73,6 +90,7 @@ type Explainer struct {
 	Directory directory.Directory
 	Rules     Simulators
 	Lookup    Lookup
+	Now       func() time.Time
 }
 
 // Explained is one person, what they could prove with, and what that opens.
@@ -98,5 +116,10 @@ func (e Explainer) Explain(ctx context.Context, login string, door access.Door, 
 	if err != nil {
 		return Explained{}, err
 	}
-	return Explained{User: u, Means: m, Verdict: sim.Explain(u, m)}, nil
+	m.Cooling = sim.Cooling(u, m.Since, e.Now())
+	v := sim.Explain(u, m.Means)
+	if m.Frozen && v.Unserved == "" {
+		v = policy.Verdict{Unserved: frozen, Explanation: policy.Explanation{Plan: v.Plan, Paths: []policy.Path{}}}
+	}
+	return Explained{User: u, Means: m.Means, Verdict: v}, nil
 }

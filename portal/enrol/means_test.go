@@ -5,8 +5,10 @@ import (
 	"errors"
 	"slices"
 	"testing"
+	"time"
 
 	"postern/directory"
+	"postern/portal/access"
 	"postern/portal/enrol"
 	"postern/portal/policy"
 	"postern/verify"
@@ -40,9 +42,10 @@ func TestExplainSaysWhatACaseWouldDo(t *testing.T) {
 	e := enrol.Explainer{Directory: people, Rules: rules, Lookup: enrol.Lookup{
 		Credentials: drawer{kinds: []verify.Kind{verify.TOTP, verify.RecoveryCode, verify.RecoveryCode}},
 		Phone:       func(directory.User) bool { return true },
+		Standing:    func(context.Context, directory.ID) (access.Standing, error) { return access.Standing{}, nil },
 		Ended: func(_ context.Context, _ directory.ID, k verify.Kind) (bool, error) {
 			return k == verify.Email, nil
-		}}}
+		}}, Now: time.Now}
 	got, err := e.Explain(t.Context(), "ada", "web", policy.Reset)
 	if err != nil {
 		t.Fatal(err)

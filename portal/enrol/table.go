@@ -34,6 +34,8 @@ type Row struct {
 	CodesLeft int                 `json:"codes_left"`
 	Oldest    time.Time           `json:"oldest,omitzero"`
 	Newest    time.Time           `json:"newest,omitzero"`
+	Reminded  time.Time           `json:"reminded,omitzero"`
+	Snoozed   time.Time           `json:"snoozed_until,omitzero"`
 }
 
 // Lines are all accounts: those the portal serves, those it does not, and those
@@ -63,6 +65,7 @@ func line(p Covered, status string) Row {
 		l.Factors[h.Kind] = h.Count
 	}
 	l.Oldest, l.Newest = p.Span()
+	l.Reminded, l.Snoozed = p.Standing.Reminded, p.Standing.Snoozed
 	return l
 }
 
@@ -70,12 +73,12 @@ func line(p Covered, status string) Row {
 // no field is one that a spreadsheet would run (audit.Field).
 func (c Coverage) WriteCSV(w io.Writer) error {
 	out := csv.NewWriter(w)
-	if err := out.Write([]string{"login", "name", "status", "factors", "ways", "codes_left", "oldest", "newest", "id"}); err != nil {
+	if err := out.Write([]string{"login", "name", "status", "factors", "ways", "codes_left", "oldest", "newest", "id", "reminded", "snoozed_until"}); err != nil {
 		return err
 	}
 	for _, l := range c.Lines() {
 		record := []string{l.Login, l.Name, l.Status, join(slices.Sorted(maps.Keys(l.Factors)), " "), ways(l.Ways),
-			strconv.Itoa(l.CodesLeft), stamp(l.Oldest), stamp(l.Newest), string(l.ID)}
+			strconv.Itoa(l.CodesLeft), stamp(l.Oldest), stamp(l.Newest), string(l.ID), stamp(l.Reminded), stamp(l.Snoozed)}
 		for i, field := range record {
 			record[i] = audit.Field(field)
 		}

@@ -5,8 +5,6 @@ import (
 	"time"
 
 	"postern/directory"
-	"postern/portal/access"
-	"postern/portal/audit"
 	"postern/portal/notify"
 	"postern/portal/policy"
 	"postern/verify"
@@ -14,11 +12,7 @@ import (
 
 // Accounts is what the portal remembers of an account beside its credentials.
 type Accounts interface {
-	// Standing is the zero value for an account that was never seen. Within an
-	// update's ctx it is read in its transaction.
-	Standing(ctx context.Context, id directory.ID) (access.Standing, error)
-	// Remember changes it under its lock.
-	Remember(ctx context.Context, id directory.ID, change func(access.Standing) access.Standing) error
+	Memory
 	// Link reads a link of a message; notify.ErrNoLink when there is none.
 	Link(ctx context.Context, kind notify.LinkKind, token string) (notify.Link, error)
 	// SpendLink uses it up, within ctx's transaction when there is one.
@@ -44,40 +38,14 @@ func (k Contacts) since(kind verify.Kind, ev verify.Evidence) time.Time {
 }
 
 // observe looks up what is remembered of the case's person, notes contacts that
-// changed, and says whether the account is frozen. A change is told to the old
-// addresses and the new: it may be the first step of a thief.
-func (s *Service) observe(ctx context.Context, c *Case, u directory.User) (e Effects, frozen bool, err error) {
-	now := s.Now()
-	was, err := s.Accounts.Standing(ctx, u.ID)
+// changed, and says whether the account is frozen.
+func (s *Service) observe(ctx context.Context, c *Case, u directory.User) (frozen bool, err error) {
+	known, err := Watch{Memory: s.Accounts, Key: s.ContactKey, Now: s.Now}.observe(ctx, u, c.sighting())
 	if err != nil {
-		return e, true, unavailable(err)
+		return true, err
 	}
-	next, changed := was.Observe(u, s.ContactKey, now)
-	if was.Seen.IsZero() || changed.Any() {
-		if err := s.Accounts.Remember(ctx, u.ID, func(now access.Standing) access.Standing {
-			next, changed = now.Observe(u, s.ContactKey, s.Now())
-			return next
-		}); err != nil {
-			return e, true, unavailable(err)
-		}
-	}
-	c.Contacts = Contacts{MailAt: next.MailAt, PhoneAt: next.PhoneAt, ManagerAt: next.ManageAt, Notify: next.Addresses(u, now)}
-	if changed.Any() {
-		noticed := audit.Event{At: now, Kind: "contacts.changed", Case: c.ID, Subject: u.ID, SubjectName: u.Login, Door: string(c.Door), Outcome: ok}
-		for what, is := range map[string]bool{"mail": changed.Mail, "phone": changed.Phone, "manager": changed.Manager} {
-			withDetail(what, yes(is))(&noticed)
-		}
-		e.Events = events(noticed)
-		e.Messages = s.tellAbout(c, u, "contacts_changed", map[string]string{"at": now.UTC().Format(time.RFC3339)})
-	}
-	return e, !was.Frozen.IsZero(), nil
-}
-
-func yes(b bool) string {
-	if b {
-		return "yes"
-	}
-	return ""
+	c.Contacts = Contacts{MailAt: known.MailAt, PhoneAt: known.PhoneAt, ManagerAt: known.ManageAt, Notify: known.Addresses(u, s.Now())}
+	return !known.Frozen.IsZero(), nil
 }
 
 // frozen reads whether the portal may still act for an account. It is asked at
@@ -87,27 +55,13 @@ func (s *Service) frozen(ctx context.Context, id directory.ID) (bool, error) {
 	return err != nil || !standing.Frozen.IsZero(), unavailable(err)
 }
 
-// notMeLife is how long the button in a notice works.
-const notMeLife = 14 * 24 * time.Hour
-
-// tellAbout is a notice to every address of u, old ones too, with a link for
-// "this wasn't me".
+// tellAbout is a notice to every address of u, old ones too.
 func (s *Service) tellAbout(c *Case, u directory.User, template string, args map[string]string) []notify.Message {
 	to := c.Contacts.Notify
 	if len(to) == 0 {
 		to = u.Mail
 	}
-	if len(to) == 0 {
-		return nil
-	}
-	lang := u.Language
-	if lang == "" {
-		lang = c.Lang
-	}
-	args["login"], args["address"], args["door"] = u.Login, c.Address, string(c.Door)
-	u.Groups = nil
-	return []notify.Message{{Channel: notify.Mail, To: to, Who: u, Template: template, Lang: lang, Case: c.ID, Args: args,
-		Links: []notify.LinkTo{{Kind: notify.NotMe, Account: u.ID, Case: c.ID, Life: notMeLife}}}}
+	return c.sighting().tell(u, to, template, args)
 }
 
 // toldOnce is how often somebody hears that a limit stopped answers for their

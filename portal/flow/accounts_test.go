@@ -15,13 +15,7 @@ import (
 )
 
 func (r *rig) freeze(id directory.ID) {
-	err := r.known.Remember(ctx, id, func(s access.Standing) access.Standing {
-		s.Frozen = r.clock.Now()
-		return s
-	})
-	if err != nil {
-		r.t.Fatal(err)
-	}
+	r.known.Set(id, func(s *access.Standing) { s.Frozen = r.clock.Now() })
 }
 
 // cooling lets plans have a cooling-off, and factors be as old as said.

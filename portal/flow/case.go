@@ -54,6 +54,9 @@ type Case struct {
 	// Held is the current password, sealed under a key that only this browser
 	// has, for the true change at the end. Gone with the case.
 	Held []byte
+	// Invite is the token of the invitation it was begun with. Whoever reads the row
+	// without its key learns nothing of it.
+	Invite string `json:",omitempty"`
 	// Contacts of the person as known when the case began.
 	Contacts Contacts
 	// Asked are the accounts an approval was asked of in this case. Each of them can

@@ -217,6 +217,11 @@ func (s *Service) right(ctx context.Context, a attempt, kind verify.Kind, ev ver
 			c.Held = held
 		}
 		e := Effects{Events: events(s.event(c, "proof.ok", ok, withFactor(kind)))}
+		if kind == verify.Password {
+			if err := s.invited(ctx, c, now, &e); err != nil {
+				return Effects{}, err
+			}
+		}
 		if c.Proven() {
 			return e, s.settleProven(ctx, c, now, &e)
 		}

@@ -139,6 +139,7 @@ func newRig(t testing.TB, change ...func(*rig)) *rig {
 		factors = append(factors, r.fac[k])
 		r.vault[k] = []verify.Credential{{ID: "c-" + string(k)}} // what the factor's evidence names
 	}
+	r.known.Told = r.store
 	for _, c := range change {
 		c(r)
 	}

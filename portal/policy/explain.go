@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math/bits"
 	"slices"
+	"time"
 
 	"postern/directory"
 	"postern/portal/access"
@@ -230,6 +231,20 @@ type Verdict struct {
 
 // Stranded: the portal means to serve them, and no path is open.
 func (v Verdict) Stranded() bool { return v.Unserved == "" && !v.Open }
+
+// Cooling says which kinds cannot be the only proof for u yet. since is when what
+// they rest on became what it is: the oldest credential of the kind was bound, or
+// the address was last found changed; zero, or missing: as long as anybody knows.
+func (s *Simulator) Cooling(u directory.User, since map[verify.Kind]time.Time, now time.Time) (kinds []verify.Kind) {
+	off := s.policy.For(s.door, s.purpose, u).CoolingOff
+	for k, t := range since {
+		if !t.IsZero() && now.Before(t.Add(off)) {
+			kinds = append(kinds, k)
+		}
+	}
+	slices.Sort(kinds)
+	return kinds
+}
 
 // Explain chooses u's plan as a case would, and explains it.
 func (s *Simulator) Explain(u directory.User, m Means) Verdict {

@@ -8,8 +8,10 @@ import (
 
 	"postern/directory"
 	"postern/portal/access"
+	"postern/portal/audit"
 	"postern/portal/enrol"
 	"postern/portal/flow"
+	"postern/portal/notify"
 )
 
 const (
@@ -34,9 +36,23 @@ func (db *DB) Standing(ctx context.Context, id directory.ID) (access.Standing, e
 	return s, err
 }
 
-// Remember changes it under its lock (flow.Accounts). change may run again.
-func (db *DB) Remember(ctx context.Context, id directory.ID, change func(access.Standing) access.Standing) error {
-	return db.within(ctx, func(ctx context.Context, t *tx) error { return t.remember(ctx, id, change) })
+// Remember changes it under its lock, with what change tells of it in the same
+// transaction (flow.Memory, enrol.Memory). change may run again.
+func (db *DB) Remember(ctx context.Context, id directory.ID, change flow.Change) error {
+	return db.within(ctx, func(ctx context.Context, t *tx) error {
+		var told []audit.Event
+		var messages []notify.Message
+		if err := t.remember(ctx, id, func(s access.Standing) access.Standing {
+			s, told, messages = change(s)
+			return s
+		}); err != nil {
+			return err
+		}
+		if err := t.record(ctx, told); err != nil {
+			return err
+		}
+		return t.post(ctx, messages)
+	})
 }
 
 func (t *tx) remember(ctx context.Context, id directory.ID, change func(access.Standing) access.Standing) error {

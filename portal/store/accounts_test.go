@@ -1,6 +1,7 @@
 package store_test
 
 import (
+	"context"
 	"errors"
 	"slices"
 	"strings"
@@ -32,9 +33,9 @@ func TestAccountsAreRemembered(t *testing.T) {
 		var all sync.WaitGroup
 		for n := range 20 {
 			all.Go(func() {
-				err := db.Remember(t.Context(), alice, func(s access.Standing) access.Standing {
+				err := db.Remember(t.Context(), alice, func(s access.Standing) (access.Standing, []audit.Event, []notify.Message) {
 					s.Mail = append(s.Mail, strings.Repeat("x", n+1)+"@example.org")
-					return s
+					return s, nil, nil
 				})
 				if err != nil {
 					t.Error(err)
@@ -47,7 +48,7 @@ func TestAccountsAreRemembered(t *testing.T) {
 			t.Errorf("%d of 20 changes, %v", len(s.Mail), err)
 		}
 		for _, bad := range []directory.ID{"", "a\x00b", "\xff"} {
-			if err := db.Remember(t.Context(), bad, func(s access.Standing) access.Standing { return s }); err == nil {
+			if err := db.Remember(t.Context(), bad, func(s access.Standing) (access.Standing, []audit.Event, []notify.Message) { return s, nil, nil }); err == nil {
 				t.Errorf("%q was remembered", bad)
 			}
 			if s, err := db.Standing(t.Context(), bad); err != nil || !s.Seen.IsZero() {
@@ -205,5 +206,66 @@ func TestAFreezeEndsCasesAndSessions(t *testing.T) {
 		if err != nil || !slices.EqualFunc(frozen, []directory.ID{alice}, func(f enrol.Frozen, id directory.ID) bool { return f.ID == id && !f.Since.IsZero() }) {
 			t.Errorf("frozen are %v, %v", frozen, err)
 		}
+	})
+}
+
+// A changed address is told once, however many looked at the same time; and when
+// telling fails it is not remembered, so that the next look tells it.
+func TestAChangeOfContactsIsToldExactlyOnce(t *testing.T) {
+	storetest.Each(t, func(t *testing.T, p storetest.Place) {
+		c := newClock()
+		p.Config.Now = c.now
+		db := p.Open(t)
+		w := flow.Watch{Memory: db, Key: []byte(strings.Repeat("k", 32)), Now: c.now}
+		u := directory.User{ID: alice, Login: "alice", Mail: []string{"old@example.org"}}
+		look := func() {
+			var all sync.WaitGroup
+			for range 10 {
+				all.Go(func() {
+					if _, err := w.Observe(t.Context(), u); err != nil {
+						t.Error(err)
+					}
+				})
+			}
+			all.Wait()
+		}
+		told := func() (to []string) {
+			out, err := db.Claim(t.Context(), 10)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, o := range out {
+				to = append(to, o.Template+" "+strings.Join(o.To, " "))
+			}
+			return to
+		}
+		if look(); len(told()) != 0 {
+			t.Error("the first sight told somebody")
+		}
+		c.forward(time.Hour)
+		u.Mail = []string{"new@example.org"}
+		failing := flow.Watch{Memory: unwritten{db}, Key: w.Key, Now: w.Now}
+		if _, err := failing.Observe(t.Context(), u); err == nil || len(told()) != 0 {
+			t.Errorf("a change that cannot be told: %v", err)
+		}
+		look()
+		if got := told(); !slices.Equal(got, []string{"contacts_changed new@example.org old@example.org"}) {
+			t.Errorf("told %q", got)
+		}
+		events, err := db.Recent(t.Context(), alice, 10)
+		if err != nil || len(events) != 1 || events[0].Kind != "contacts.changed" || events[0].Detail["mail"] != "yes" {
+			t.Errorf("the record has %+v, %v", events, err)
+		}
+	})
+}
+
+// unwritten is a store whose messages cannot be kept.
+type unwritten struct{ *store.DB }
+
+func (u unwritten) Remember(ctx context.Context, id directory.ID, change flow.Change) error {
+	return u.DB.Remember(ctx, id, func(s access.Standing) (access.Standing, []audit.Event, []notify.Message) {
+		next, told, messages := change(s)
+		messages[0].Links = []notify.LinkTo{{Kind: notify.NotMe, Account: id}} // which has no life
+		return next, told, messages
 	})
 }

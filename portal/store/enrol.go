@@ -177,6 +177,9 @@ func (t *tx) addMethods(ctx context.Context, c enrol.Change) error {
 			return fmt.Errorf("store: strikes: %w", err)
 		}
 	}
+	if len(c.Add) > 0 {
+		return t.endInvites(ctx, c.Owner) // which are for whoever has nothing
+	}
 	return nil
 }
 

@@ -20,6 +20,8 @@ const linkBytes = 32
 const (
 	insertLink = `INSERT INTO links (hash, kind, account, case_id, created, expires, used) VALUES ($1, $2, $3, $4, $5, $6, 0)`
 	selectLink = `SELECT account, case_id, created, expires FROM links WHERE hash = $1 AND kind = $2 AND used = 0 AND expires > $3`
+	// Of one person one invitation is open at a time, and none once they have a factor.
+	endInvites = `UPDATE links SET used = $3 WHERE account = $1 AND kind = $2 AND used = 0`
 	// Of any number at once one gets the row (security case 19).
 	spendLink = `UPDATE links SET used = $3 WHERE hash = $1 AND kind = $2 AND used = 0 AND expires > $3 RETURNING account, case_id, created, expires`
 )
@@ -64,10 +66,26 @@ func (t *tx) addLink(ctx context.Context, l notify.LinkTo) (token string, err er
 	if l.Life <= 0 || !storable(string(l.Account)) || !storable(l.Case) {
 		return "", errors.New("store: a link needs a life, and an account or case that can be stored")
 	}
+	if l.Kind == notify.Invite {
+		// Under the account's lock: of two at once the later one ends the earlier.
+		if _, err := t.db.scanStanding(ctx, t, lockStanding, l.Account, string(l.Account), []byte{}); err != nil {
+			return "", err
+		}
+		if err := t.endInvites(ctx, l.Account); err != nil {
+			return "", err
+		}
+	}
 	if _, err := t.exec(ctx, insertLink, linkHash(l.Kind, token), string(l.Kind), string(l.Account), l.Case, micros(now), micros(now.Add(l.Life))); err != nil {
 		return "", fmt.Errorf("store: link: %w", err)
 	}
 	return token, nil
+}
+
+func (t *tx) endInvites(ctx context.Context, owner directory.ID) error {
+	if _, err := t.exec(ctx, endInvites, string(owner), string(notify.Invite), micros(t.db.now())); err != nil {
+		return fmt.Errorf("store: end invitations: %w", err)
+	}
+	return nil
 }
 
 // AddLink makes a link that is handed over by other means than a message, and

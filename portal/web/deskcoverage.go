@@ -59,7 +59,10 @@ func (s *Site) coverageCSV(v *visit, p access.Principal) error {
 func counted(t enrol.Tally) *view.Count {
 	f := t.Coverage.Figures()
 	c := &view.Count{At: t.At, People: f.People, CanRecover: f.CanRecover, ByPasskeyAlone: f.ByPasskeyAlone, ByTwoGates: f.ByTwoGates,
-		OneWay: f.OneWay, Stranded: f.CannotRecover, Unserved: len(t.Coverage.Unserved), Gone: f.Gone}
+		OneWay: f.OneWay, Stranded: f.CannotRecover, Gone: f.Gone, Everybody: t.Coverage.Everybody}
+	for _, n := range f.NotServed {
+		c.Unserved += n
+	}
 	for _, k := range slices.SortedFunc(maps.Keys(f.Factors), func(a, b verify.Kind) int {
 		return cmp.Or(cmp.Compare(f.Factors[b], f.Factors[a]), cmp.Compare(a, b))
 	}) {

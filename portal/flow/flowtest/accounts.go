@@ -7,6 +7,7 @@ import (
 
 	"postern/directory"
 	"postern/portal/access"
+	"postern/portal/flow"
 	"postern/portal/notify"
 )
 
@@ -15,7 +16,8 @@ type Accounts struct {
 	mu    sync.Mutex
 	known map[directory.ID]access.Standing
 	links map[string]notify.Link
-	Fail  error // every call returns it when set
+	Fail  error  // every call returns it when set
+	Told  *Store // gets what a change tells; nil: nobody does
 	// Late is called after each reading of a standing, with how many there were.
 	Late  func(calls int)
 	calls int
@@ -38,14 +40,27 @@ func (a *Accounts) Standing(_ context.Context, id directory.ID) (access.Standing
 	return s, err
 }
 
-func (a *Accounts) Remember(_ context.Context, id directory.ID, change func(access.Standing) access.Standing) error {
+func (a *Accounts) Remember(_ context.Context, id directory.ID, change flow.Change) error {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if a.Fail != nil {
 		return a.Fail
 	}
-	a.known[id] = change(a.known[id])
+	next, told, messages := change(a.known[id])
+	a.known[id] = next
+	if a.Told != nil {
+		a.Told.tell(flow.Effects{Events: told, Messages: messages})
+	}
 	return nil
+}
+
+// Set changes a standing and tells nobody.
+func (a *Accounts) Set(id directory.ID, change func(*access.Standing)) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	s := a.known[id]
+	change(&s)
+	a.known[id] = s
 }
 
 // Put makes the links a message asks for, as the store does, and returns their

@@ -20,3 +20,4 @@ CREATE TABLE links (
     used    BIGINT NOT NULL
 );
 CREATE INDEX links_expires ON links (expires);
+CREATE INDEX links_account ON links (account, kind) WHERE used = 0;

@@ -62,7 +62,8 @@ type Count struct {
 	ByTwoGates     int // some of them by a passkey alone as well
 	OneWay         int
 	Stranded       int
-	Unserved, Gone int // in none of the above
+	Unserved, Gone int  // in none of the above
+	Everybody      bool // the directory was listed: who never enrolled is counted too
 	Factors        []FactorCount
 	Groups         []GroupCount
 	List           []Stranded // not all when there are too many
