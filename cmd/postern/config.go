@@ -22,6 +22,7 @@ import (
 	"postern/directory/ad"
 	"postern/directory/openldap"
 	"postern/portal"
+	"postern/portal/enrol"
 	"postern/portal/limit"
 	"postern/portal/notify"
 	"postern/portal/notify/sms"
@@ -53,6 +54,7 @@ type Config struct {
 	SMS         sms.Config      `yaml:"sms"`
 	Policy      policy.Config   `yaml:"policy"`
 	Factors     Factors         `yaml:"factors"`
+	Enrolment   enrol.Config    `yaml:"enrolment"`
 	Password    password.Config `yaml:"password"`
 	Limits      limit.Config    `yaml:"limits"`
 
@@ -102,17 +104,18 @@ type Factors struct {
 // DefaultConfig is what holds where the file says nothing.
 func DefaultConfig() Config {
 	return Config{
-		Portal:   portal.DefaultConfig(),
-		Brand:    Brand{Name: "Postern"},
-		TimeZone: "UTC",
-		Keys:     "keys.json",
-		Store:    Store{Config: store.DefaultConfig()},
-		Mail:     smtp.DefaultConfig(),
-		SMS:      sms.DefaultConfig(),
-		Policy:   policy.DefaultConfig(),
-		Factors:  Factors{TOTP: totp.DefaultConfig(), Passkey: passkey.DefaultConfig(), YubiKey: yubikey.DefaultConfig()},
-		Password: password.DefaultConfig(),
-		Limits:   limit.DefaultConfig(),
+		Portal:    portal.DefaultConfig(),
+		Brand:     Brand{Name: "Postern"},
+		TimeZone:  "UTC",
+		Keys:      "keys.json",
+		Store:     Store{Config: store.DefaultConfig()},
+		Mail:      smtp.DefaultConfig(),
+		SMS:       sms.DefaultConfig(),
+		Policy:    policy.DefaultConfig(),
+		Factors:   Factors{TOTP: totp.DefaultConfig(), Passkey: passkey.DefaultConfig(), YubiKey: yubikey.DefaultConfig()},
+		Enrolment: enrol.DefaultConfig(),
+		Password:  password.DefaultConfig(),
+		Limits:    limit.DefaultConfig(),
 	}
 }
 
@@ -225,6 +228,7 @@ func (c *Config) validate(r *reader) {
 	r.add("sms", c.SMS.Validate()...)
 	r.add("policy", c.Policy.Validate()...)
 	c.validateFactors(r)
+	r.add("enrolment", c.Enrolment.Validate()...)
 	r.add("password", c.Password.Validate()...)
 	r.add("limits", c.Limits.Validate()...)
 }
