@@ -122,6 +122,29 @@ func (o *own) NotMe(_ context.Context, token, _, _ string) error {
 	return nil
 }
 
+func (o *own) Open(_ context.Context, token string) (enrol.Opened, error) {
+	switch token {
+	case goodLink:
+		return enrol.Opened{Invited: true, Given: alice.GivenName}, nil
+	case sleepy:
+		return enrol.Opened{Until: o.now().Add(time.Hour)}, nil
+	}
+	return enrol.Opened{}, enrol.ErrNoLink
+}
+
+// sleepy is the one link of a reminder.
+const sleepy = "BBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBA"
+
+func (o *own) Snooze(_ context.Context, token, _ string) (time.Time, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if token != sleepy {
+		return time.Time{}, enrol.ErrNoLink
+	}
+	o.calls = append(o.calls, "snooze")
+	return o.now().Add(time.Hour), nil
+}
+
 func (o *own) NotMine(context.Context, enrol.Who) error {
 	o.mu.Lock()
 	defer o.mu.Unlock()

@@ -14,6 +14,7 @@ import (
 	"postern/portal/access"
 	"postern/portal/flow"
 	"postern/portal/flow/flowtest"
+	"postern/portal/notify"
 	"postern/portal/password"
 	"postern/portal/policy"
 	"postern/verify"
@@ -112,9 +113,11 @@ func newCore(t testing.TB, now func() time.Time) *core {
 	for _, k := range []verify.Kind{verify.Passkey, verify.TOTP, verify.RecoveryCode} {
 		factors = append(factors, knows{k, now})
 	}
+	known := flowtest.NewAccounts()
+	known.PutAs(goodLink, notify.LinkTo{Kind: notify.Invite, Account: alice.ID})
 	var err error
 	f.real, err = flow.New(flow.Options{Directory: f.dir, Policy: rulebook{}, Factors: factors, Vault: vault{}, Store: f.store, Counters: f.store,
-		Accounts: flowtest.NewAccounts(), ContactKey: bytes.Repeat([]byte{8}, 32),
+		Accounts: known, ContactKey: bytes.Repeat([]byte{8}, 32),
 		Limits: &limits{}, Judge: lenient{}, DecoyKey: bytes.Repeat([]byte{7}, 32), Strikes: flow.DefaultStrikeRule, Now: now, Rand: rand.Reader})
 	if err != nil {
 		t.Fatal(err)

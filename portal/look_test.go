@@ -156,7 +156,7 @@ func places() map[string]func(*house) (visitor, node) {
 	return map[string]func(*house) (visitor, node){
 		"home": just("/"), "reset": just("/recover/reset"), "unlock": just("/recover/unlock"), "change": just("/recover/change"),
 		"signin": just("/signin"), "help": just("/help/passkeys"), "demo": just("/demo"),
-		"approve": just("/approve/" + goodLink), "not me": just("/notme/" + goodLink),
+		"approve": just("/approve/" + goodLink), "not me": just("/notme/" + goodLink), "welcome": just("/link/" + goodLink), "snooze": just("/link/" + sleepy),
 		"choose": reset(atReset), "answer totp": reset(atReset, atTOTP), "second choose": reset(atReset, atTOTP, proveTOTP),
 		"answer passkey": reset(atReset, []string{"/recover/choose", "factor", "passkey"}),
 		"new password":   reset(atReset, atTOTP, proveTOTP, atCodes, proveCode),

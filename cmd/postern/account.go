@@ -5,7 +5,6 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
-	"os/user"
 	"strings"
 	"time"
 
@@ -13,7 +12,6 @@ import (
 
 	"postern/directory"
 	"postern/portal/access"
-	"postern/portal/audit"
 	"postern/portal/enrol"
 	"postern/portal/policy"
 	"postern/portal/store"
@@ -78,11 +76,7 @@ func (c *cli) accountUnfreeze() *cobra.Command {
 					}
 					id = u.ID
 				}
-				by := audit.Event{Actor: "operator", ActorName: "operator", Door: "cli"}
-				if u, err := user.Current(); err == nil {
-					by.ActorName = u.Username
-				}
-				if err := own.Unfreeze(ctx, id, by, why); err != nil {
+				if err := own.Unfreeze(ctx, id, operator(), why); err != nil {
 					return err
 				}
 				fmt.Fprintf(c.out, "%s is served again\n", oneLine(args[0]))

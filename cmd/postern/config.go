@@ -23,6 +23,7 @@ import (
 	"postern/directory/openldap"
 	"postern/portal"
 	"postern/portal/access"
+	"postern/portal/enrol"
 	"postern/portal/limit"
 	"postern/portal/notify"
 	"postern/portal/notify/sms"
@@ -55,6 +56,7 @@ type Config struct {
 	Policy      policy.Config   `yaml:"policy"`
 	Access      access.Config   `yaml:"access"`
 	Factors     Factors         `yaml:"factors"`
+	Enrolment   enrol.Config    `yaml:"enrolment"`
 	Password    password.Config `yaml:"password"`
 	Limits      limit.Config    `yaml:"limits"`
 
@@ -104,17 +106,18 @@ type Factors struct {
 // DefaultConfig is what holds where the file says nothing.
 func DefaultConfig() Config {
 	return Config{
-		Portal:   portal.DefaultConfig(),
-		Brand:    Brand{Name: "Postern"},
-		TimeZone: "UTC",
-		Keys:     "keys.json",
-		Store:    Store{Config: store.DefaultConfig()},
-		Mail:     smtp.DefaultConfig(),
-		SMS:      sms.DefaultConfig(),
-		Policy:   policy.DefaultConfig(),
-		Factors:  Factors{TOTP: totp.DefaultConfig(), Passkey: passkey.DefaultConfig(), YubiKey: yubikey.DefaultConfig()},
-		Password: password.DefaultConfig(),
-		Limits:   limit.DefaultConfig(),
+		Portal:    portal.DefaultConfig(),
+		Brand:     Brand{Name: "Postern"},
+		TimeZone:  "UTC",
+		Keys:      "keys.json",
+		Store:     Store{Config: store.DefaultConfig()},
+		Mail:      smtp.DefaultConfig(),
+		SMS:       sms.DefaultConfig(),
+		Policy:    policy.DefaultConfig(),
+		Factors:   Factors{TOTP: totp.DefaultConfig(), Passkey: passkey.DefaultConfig(), YubiKey: yubikey.DefaultConfig()},
+		Enrolment: enrol.DefaultConfig(),
+		Password:  password.DefaultConfig(),
+		Limits:    limit.DefaultConfig(),
 	}
 }
 
@@ -228,6 +231,7 @@ func (c *Config) validate(r *reader) {
 	r.add("policy", c.Policy.Validate()...)
 	r.add("access", c.Access.Validate()...)
 	c.validateFactors(r)
+	r.add("enrolment", c.Enrolment.Validate()...)
 	r.add("password", c.Password.Validate()...)
 	r.add("limits", c.Limits.Validate()...)
 }

@@ -85,6 +85,7 @@ func TestExampleShowsTheDefaults(t *testing.T) {
 		{"factors.yubikey.servers", shown.Factors.YubiKey.Servers, want.Factors.YubiKey.Servers},
 		{"factors.yubikey.timeout", shown.Factors.YubiKey.Timeout, want.Factors.YubiKey.Timeout},
 		{"factors.yubikey.max", shown.Factors.YubiKey.Max, want.Factors.YubiKey.Max},
+		{"enrolment", shown.Enrolment, want.Enrolment},
 		{"sms.timeout", shown.SMS.Timeout, want.SMS.Timeout},
 		{"sms.gateway.success.status", shown.SMS.Gateway.Success.Status, want.SMS.Gateway.Success.Status},
 		{"limits", shown.Limits, want.Limits},
@@ -160,6 +161,7 @@ policy:
 access: {roles: {operator: [""], auditor: ["CN=Audit,"], janitor: [x]}}
 limits:
   answer: 0/15m
+enrolment: {remind_every: 1h, snooze: 0s, deadline: tomorrow, invitation: 9000h}
 directories:
   - name: Corp!
     ad:
@@ -184,10 +186,11 @@ password:
 		"public_url: ", "line 2: listen: ", "line 3: time_zone: ", "line 4: keys: ", "line 5: brand.name: ", "brand.support_url: ", "brand.colour: ",
 		"line 6: overlay.static: ", "line 7: trusted_proxies[0]: ", "store.postgres: must be a reference", "line 13: policy.plans.reset",
 		"line 14: access.roles.operator[0]: is empty", "line 14: access.roles.auditor[0]: ", "line 14: access.roles.janitor: unknown key",
-		"line 16: limits.answer: ", "line 18: directories[0].name: ", "directories[0].ad.servers[0]: ", "line 22: directories[0].ad.bind_password: must be a reference",
-		"directories[0].ad.base_dn", "line 24: directories[0].ad.skip_verify: unknown key", "line 25: directories[1]: ad, openldap: ", "directories[2].name: ",
-		"line 30: directories[2].openldap.bind_password: ",
-		"line 33: password.breached_url: ", "line 34: password.breached_ca_file: open " + filepath.Join(dir, "none.pem"),
+		"line 16: limits.answer: ", "line 17: enrolment.remind_every: 1h", "enrolment.snooze: ", "enrolment.deadline: ", "enrolment.invitation: 9000h",
+		"line 19: directories[0].name: ", "directories[0].ad.servers[0]: ", "line 23: directories[0].ad.bind_password: must be a reference",
+		"directories[0].ad.base_dn", "line 25: directories[0].ad.skip_verify: unknown key", "line 26: directories[1]: ad, openldap: ", "directories[2].name: ",
+		"line 31: directories[2].openldap.bind_password: ",
+		"line 34: password.breached_url: ", "line 35: password.breached_ca_file: open " + filepath.Join(dir, "none.pem"),
 	} {
 		if !strings.Contains(told, want) {
 			t.Errorf("not told: %s", want)

@@ -144,6 +144,7 @@ type survey struct {
 	people directory.Directory
 	db     enrolments
 	names  []string // of the directories
+	keys   *store.Keys
 	now    func() time.Time
 }
 
@@ -179,7 +180,7 @@ func (s *survey) open(ctx context.Context, cfg Config) (done func(), err error) 
 			return nil, err
 		}
 	}
-	db, _, err := cfg.openStore(ctx, time.Now)
+	db, keys, err := cfg.openStore(ctx, time.Now)
 	if err != nil {
 		return nil, err
 	}
@@ -215,7 +216,7 @@ func (s *survey) open(ctx context.Context, cfg Config) (done func(), err error) 
 		members = append(members, directory.Named{Name: d.Name, Directory: one})
 		s.names = append(s.names, d.Name)
 	}
-	s.db, s.now = db, time.Now
+	s.db, s.keys, s.now = db, keys, time.Now
 	if s.people, err = directory.NewSet(members...); err != nil {
 		return nil, err
 	}

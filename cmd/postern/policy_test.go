@@ -15,6 +15,7 @@ import (
 
 	"postern/directory"
 	"postern/directory/embedded"
+	"postern/portal/access"
 	"postern/portal/audit"
 	"postern/portal/enrol"
 	"postern/portal/flow"
@@ -194,6 +195,54 @@ func TestPolicyExplainReadsTheStoreAndChangesNothing(t *testing.T) {
 	h.ldap.Close()
 	if text, code := h.told("--all"); code != 1 || strings.Contains(text, "stranded") {
 		t.Errorf("exit code %d: %s", code, text)
+	}
+}
+
+// What is too new to be the only proof is no way in, and the two commands say so
+// alike.
+func TestPolicyExplainAndCoverageAgreeOnWhatIsTooNew(t *testing.T) {
+	h := newHouse(t)
+	h.enrolled()
+	p, err := h.open(io.Discard)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer p.Close()
+	u, err := p.people.Find(t.Context(), "user20")
+	if err != nil {
+		t.Fatal(err)
+	}
+	key := verify.Credential{ID: "new", Owner: u.ID, Kind: verify.Passkey, Handle: []byte("new"), Created: time.Now()}
+	if err := p.db.Commit(t.Context(), enrol.Change{Owner: u.ID, Add: []verify.Credential{key}}); err != nil {
+		t.Fatal(err)
+	}
+	ways := func() (explained, covered int) {
+		one := h.survey("--user", "user20").People[0].Now
+		for _, path := range one.Paths {
+			if len(path.Missing) == 0 {
+				explained++
+			}
+		}
+		r := h.covered()
+		return explained, len(r.List[slices.IndexFunc(r.List, func(p enrol.Row) bool { return p.Login == "user20" })].Ways)
+	}
+	if explained, covered := ways(); explained != 1 || covered != 1 {
+		t.Errorf("a new passkey and an address since long: %d and %d ways", explained, covered)
+	}
+	if err := p.db.Commit(t.Context(), enrol.Change{Owner: u.ID, Standing: func(s access.Standing) access.Standing { s.MailAt = time.Now(); return s }}); err != nil {
+		t.Fatal(err)
+	}
+	if explained, covered := ways(); explained != 0 || covered != 0 {
+		t.Errorf("both new: %d and %d ways", explained, covered)
+	}
+	if text, _ := h.told("--user", "user20"); !strings.Contains(text, "too new to be the only proof") {
+		t.Error(text)
+	}
+	if err := p.db.Commit(t.Context(), enrol.Change{Owner: u.ID, Standing: func(s access.Standing) access.Standing { s.Frozen = time.Now(); return s }}); err != nil {
+		t.Fatal(err)
+	}
+	if got, r := h.survey("--user", "user20").People[0].Now, h.covered(); got.Unserved != "frozen" || r.NotServed["frozen"] != 1 {
+		t.Errorf("frozen: %+v, %v", got, r.NotServed)
 	}
 }
 

@@ -213,7 +213,7 @@ func (p *program) build(extras extras) error {
 		return err
 	}
 	own, err := enrol.New(enrol.Options{Directory: p.people, Policy: p.policy, Store: p.db, Accounts: p.db, Factors: enrollers, Now: p.now, Rand: rand.Reader, Fresh: freshProof,
-		Operators: p.cfg.Alerts.Mail, Incident: func() { p.metrics.Alarm("not_me") }})
+		Operators: p.cfg.Alerts.Mail, Incident: func() { p.metrics.Alarm("not_me") }, Campaign: p.cfg.Enrolment.Campaign(p.cfg.zone)})
 	if err != nil {
 		return err
 	}
@@ -246,9 +246,13 @@ func (p *program) build(extras extras) error {
 			return err
 		}
 	}
+	remind, err := p.reminders()
+	if err != nil {
+		return err
+	}
 	p.jobs, err = job.New(job.Config{
 		Outbox: p.db, Database: p.db, People: p.people, Renderer: messages{look.pages}, Transports: transports,
-		Reconcile: p.flow.Reconcile, Safe: p.launcher.Safe, Log: p.log, Now: p.now,
+		Reconcile: p.flow.Reconcile, Remind: remind, Safe: p.launcher.Safe, Log: p.log, Now: p.now,
 		Deliveries: func(d job.Delivery) {
 			p.metrics.Delivery(string(d.Channel), d.Template, string(d.Outcome), d.Waited, d.Took)
 		},

@@ -84,6 +84,7 @@ type Covered struct {
 	ID       directory.ID
 	Login    string
 	Name     string
+	Lang     string   // BCP 47, or empty
 	Mail     bool     // the directory has an address of theirs
 	Unserved string   // why the portal does not act on them: as the policy says it, or "frozen"
 	Groups   []string // of those asked about, the ones they are in
@@ -220,7 +221,7 @@ func (s Survey) ask(ctx context.Context, id directory.ID, held []Holding) (a ans
 		// Somebody else's answer would be counted as theirs.
 		return a, errors.New("the directory answered with another account")
 	}
-	a.Covered = Covered{ID: u.ID, Login: u.Login, Name: u.Name, Mail: len(u.Mail) > 0, Holdings: held}
+	a.Covered = Covered{ID: u.ID, Login: u.Login, Name: u.Name, Lang: u.Language, Mail: len(u.Mail) > 0, Holdings: held}
 	for _, g := range s.Groups {
 		if directory.MemberOf(u, g) {
 			a.Groups = append(a.Groups, g)

@@ -32,6 +32,9 @@ type Options struct {
 	Operators []string
 	// Incident is told that somebody said "this wasn't me"; may be nil.
 	Incident func()
+	// Campaign is how people are brought to enrol something; only its snooze and
+	// deadline are looked at.
+	Campaign Campaign
 	Now      func() time.Time
 	Rand     io.Reader
 	// Fresh is how old a proof may be for adding or removing something.

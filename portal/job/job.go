@@ -60,6 +60,9 @@ type Config struct {
 	// Reconcile settles cases whose outcome is not known (flow.Service.Reconcile).
 	// It runs at the start and every 20 s, on one node at a time or on several.
 	Reconcile func(context.Context) error
+	// Remind asks people to enrol something, once a day and on one node at a time; it
+	// comes at the start too, and must not do twice what it did. nil: nobody is.
+	Remind func(context.Context) error
 	// Safe runs fn and returns false when it panicked, which it has told of then
 	// (telemetry.Launcher.Safe). name is one of a few.
 	Safe func(name string, fn func()) bool
@@ -74,6 +77,9 @@ type Config struct {
 const (
 	reconcileEvery = 20 * time.Second
 	sweepEvery     = 5 * time.Minute
+	remindEvery    = 24 * time.Hour
+	// remindMost is how long reading everybody may take, over a slow line.
+	remindMost = time.Hour
 	// drainEvery is how soon a message that somebody else left behind, or whose
 	// time to try again has come, is seen. Looking costs one read.
 	drainEvery = 2 * time.Second
@@ -88,6 +94,8 @@ type Runner struct {
 	Config
 	queue chan store.Outgoing
 	once  sync.Mutex // one reconciliation at a time
+	// reminding: one round of reminders at a time.
+	reminding sync.Mutex
 }
 
 // New checks that nothing is missing.
@@ -189,19 +197,25 @@ func (r *Runner) river() (*river.Client[*sql.Tx], error) {
 			r.Log.DebugContext(ctx, "swept", "rows", n)
 			return err
 		})),
+		river.AddWorkerSafely(workers, reminding{r: r}),
 	); err != nil {
 		return nil, err
 	}
 	// Late is worse than never: the next one comes anyway.
 	once := &river.InsertOpts{MaxAttempts: 1}
+	periodic := []*river.PeriodicJob{
+		river.NewPeriodicJob(river.PeriodicInterval(reconcileEvery), func() (river.JobArgs, *river.InsertOpts) { return reconcileArgs{}, once }, nil),
+		river.NewPeriodicJob(river.PeriodicInterval(sweepEvery), func() (river.JobArgs, *river.InsertOpts) { return sweepArgs{}, once },
+			&river.PeriodicJobOpts{RunOnStart: true}),
+	}
+	if r.Remind != nil {
+		periodic = append(periodic, river.NewPeriodicJob(river.PeriodicInterval(remindEvery), func() (river.JobArgs, *river.InsertOpts) { return remindArgs{}, once },
+			&river.PeriodicJobOpts{RunOnStart: true})) // or a portal that is restarted daily would remind nobody
+	}
 	return river.NewClient(r.Database.River(), &river.Config{
-		Workers: workers,
-		Queues:  map[string]river.QueueConfig{river.QueueDefault: {MaxWorkers: 2}},
-		PeriodicJobs: []*river.PeriodicJob{
-			river.NewPeriodicJob(river.PeriodicInterval(reconcileEvery), func() (river.JobArgs, *river.InsertOpts) { return reconcileArgs{}, once }, nil),
-			river.NewPeriodicJob(river.PeriodicInterval(sweepEvery), func() (river.JobArgs, *river.InsertOpts) { return sweepArgs{}, once },
-				&river.PeriodicJobOpts{RunOnStart: true}),
-		},
+		Workers:                     workers,
+		Queues:                      map[string]river.QueueConfig{river.QueueDefault: {MaxWorkers: 3}},
+		PeriodicJobs:                periodic,
 		FetchPollInterval:           riverPoll,
 		CompletedJobRetentionPeriod: time.Hour,
 		CancelledJobRetentionPeriod: time.Hour,
@@ -217,6 +231,37 @@ func (reconcileArgs) Kind() string { return "reconcile" }
 type sweepArgs struct{}
 
 func (sweepArgs) Kind() string { return "sweep" }
+
+type remindArgs struct{}
+
+func (remindArgs) Kind() string { return "remind" }
+
+// reminding is the work of reminding, which takes longer than River's minute.
+type reminding struct {
+	river.WorkerDefaults[remindArgs]
+	r *Runner
+}
+
+func (reminding) Timeout(*river.Job[remindArgs]) time.Duration { return remindMost }
+
+func (w reminding) Work(ctx context.Context, _ *river.Job[remindArgs]) error {
+	w.r.remind(ctx)
+	return nil // the next one comes anyway
+}
+
+// remind runs unless it runs already. A directory that does not answer reminds
+// nobody.
+func (r *Runner) remind(ctx context.Context) {
+	if r.Remind == nil || !r.reminding.TryLock() {
+		return // put in by a node that is set up to
+	}
+	defer r.reminding.Unlock()
+	var err error
+	r.Safe("remind", func() { err = r.Remind(ctx) })
+	if err != nil && ctx.Err() == nil {
+		r.Log.ErrorContext(ctx, "people could not be reminded", "error", err)
+	}
+}
 
 // warnings lets through what an operator wants to know of River: not that it
 // was interrupted by being told to stop.

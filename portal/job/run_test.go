@@ -145,3 +145,39 @@ func BenchmarkDelivery(b *testing.B) {
 		b.Fatal(err)
 	}
 }
+
+// Reminding is done at the start, on one node at a time, and what goes wrong is in
+// the log and stops nothing.
+func TestReminding(t *testing.T) {
+	t.Parallel() // River takes up to ten seconds to look
+	r := newRig(t, storetest.SQLite(t))
+	reminded := make(chan time.Duration, 10)
+	r.Remind = func(ctx context.Context) error {
+		ends, _ := ctx.Deadline()
+		reminded <- time.Until(ends)
+		return errors.New("the directory is away")
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() { done <- r.Run(ctx) }()
+	if left := <-reminded; left < 50*time.Minute {
+		t.Errorf("%v for everybody", left)
+	}
+	cancel()
+	if err := <-done; err != nil {
+		t.Error(err)
+	}
+	r.remind(t.Context())
+	if <-reminded; !strings.Contains(r.log.String(), "people could not be reminded") {
+		t.Error(r.log)
+	}
+	// A second round while one runs is none.
+	r.reminding.Lock()
+	r.remind(t.Context())
+	r.reminding.Unlock()
+	r.Remind = nil
+	r.remind(t.Context())
+	if len(reminded) != 0 {
+		t.Error("two rounds at once")
+	}
+}

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"pgregory.net/rapid"
 
@@ -244,6 +245,34 @@ func BenchmarkSimulate2000(b *testing.B) {
 		}
 		if stranded == 0 || stranded == 2*len(people) {
 			b.Fatalf("%d are stranded: the people are no sample", stranded)
+		}
+	}
+}
+
+// Cooling goes by the plan of the person and the age of the oldest thing; what has
+// no age has been there as long as anybody knows.
+func TestCoolingGoesByThePersonsOwnPlan(t *testing.T) {
+	c := DefaultConfig()
+	long := 72 * time.Hour
+	c.Rules = []Rule{{Name: "finance", Groups: []string{"Finance"}, Purposes: []Purpose{Reset}, Plan: RulePlan{PlanConfig: c.Plans.Reset, CoolingOff: &long}}}
+	p, err := New(c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := p.Simulator(access.Web, Reset)
+	if err != nil {
+		t.Fatal(err)
+	}
+	now := time.Date(2026, 3, 1, 0, 0, 0, 0, time.UTC)
+	since := map[verify.Kind]time.Time{verify.Passkey: now.Add(-time.Hour), verify.TOTP: now.Add(-24 * time.Hour), verify.RecoveryCode: now.Add(-72 * time.Hour), verify.Email: {}}
+	banker := someone()
+	banker.Groups = []string{"Finance"}
+	for _, tt := range []struct {
+		u    directory.User
+		want []verify.Kind
+	}{{someone(), []verify.Kind{verify.Passkey}}, {banker, []verify.Kind{verify.Passkey, verify.TOTP}}} {
+		if got := s.Cooling(tt.u, since, now); !slices.Equal(got, tt.want) {
+			t.Errorf("%v: %v, want %v", tt.u.Groups, got, tt.want)
 		}
 	}
 }

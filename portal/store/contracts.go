@@ -15,6 +15,7 @@ var (
 	_ flow.Accounts  = (*DB)(nil)
 	_ enrol.Store    = (*DB)(nil)
 	_ enrol.Accounts = (*DB)(nil)
+	_ enrol.Memory   = (*DB)(nil)
 	_ session.Store  = (*DB)(nil)
 	_ audit.Reader   = (*DB)(nil)
 	_ verify.Vault   = (*DB)(nil)

@@ -76,7 +76,7 @@ func judge(err error) trouble {
 		return trouble{status: fiber.StatusConflict, code: "conflict", faults: []view.Fault{{Code: "conflict"}}}
 	case errors.Is(err, enrol.ErrNoOffer):
 		return trouble{status: fiber.StatusConflict, code: "conflict", faults: []view.Fault{{Code: "no_offer"}}}
-	case errors.Is(err, enrol.ErrUnknown), errors.Is(err, enrol.ErrNoMethod), errors.Is(err, enrol.ErrNoLink), errors.Is(err, flow.ErrNoRequest):
+	case errors.Is(err, enrol.ErrUnknown), errors.Is(err, enrol.ErrNoMethod), errors.Is(err, enrol.ErrNoLink), errors.Is(err, flow.ErrNoRequest), errors.Is(err, flow.ErrNoInvite):
 		return trouble{status: fiber.StatusNotFound, code: "not_found"}
 
 	case errors.As(err, &badForm):

@@ -48,22 +48,32 @@ func (s *Site) start(d door) func(*visit, form) error {
 		if d.path == signin.path {
 			back = before.Back
 		}
-		token, err := newToken(s.Rand)
-		if err != nil {
-			return err
-		}
-		if r.Hold, err = hold(token); err != nil {
-			return err
-		}
-		c, err := s.Flow.Start(v.ctx(), r)
-		if c == nil || err != nil && !errors.As(err, new(*flow.Wrong)) {
+		c, err := s.begin(v, r, keep, back)
+		if c == nil {
 			return s.refill(v, r, err)
-		}
-		if err := v.become(token, session.State{Case: c.ID, Purpose: c.Purpose, Principal: keep, Back: back}); err != nil {
-			return err
 		}
 		return s.next(v, d, c, err)
 	}
+}
+
+// begin starts a case under a new identity. With a case the error is a *flow.Wrong
+// or nil; without one nothing was begun.
+func (s *Site) begin(v *visit, r flow.StartRequest, keep access.Principal, back string) (*flow.Case, error) {
+	token, err := newToken(s.Rand)
+	if err != nil {
+		return nil, err
+	}
+	if r.Hold, err = hold(token); err != nil {
+		return nil, err
+	}
+	c, wrong := s.Flow.Start(v.ctx(), r)
+	if c == nil || wrong != nil && !errors.As(wrong, new(*flow.Wrong)) {
+		return nil, wrong
+	}
+	if err := v.become(token, session.State{Case: c.ID, Purpose: c.Purpose, Principal: keep, Back: back}); err != nil {
+		return nil, err
+	}
+	return c, wrong
 }
 
 // request is what the form asks the core for, and who stays signed in

@@ -88,11 +88,18 @@ type Reports interface {
 	NotMine(ctx context.Context, w enrol.Who) error
 }
 
+// Links are those of invitations and reminders.
+type Links interface {
+	Open(ctx context.Context, token string) (enrol.Opened, error)
+	Snooze(ctx context.Context, token, address string) (until time.Time, err error)
+}
+
 // Enrol is a person managing their own factors.
 type Enrol interface {
 	Factors
 	SetUps
 	Reports
+	Links
 }
 
 // Limits are the short-lived limits; a *limit.Exceeded says that one is reached.

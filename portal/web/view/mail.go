@@ -23,7 +23,10 @@ type letter struct {
 	Facts   []fact
 	NotYou  bool   // says what to do when it was somebody else
 	NotMe   string // address of the page with the button "This wasn't me"; empty: none
-	Open    string // address of the page where somebody can answer; empty: none
+	Open    string // address of the page where somebody can act; empty: none
+	About   string // what to know before opening it
+	Go      string // what its button says
+	Later   string // address of the page that snoozes reminders; empty: none
 }
 
 type fact struct {
@@ -34,13 +37,14 @@ type fact struct {
 // notices are the messages that tell of something that happened.
 func notices() []string {
 	return []string{"password_changed", "account_unlocked", "factor_added", "factor_removed", "recovery_codes_replaced", "signin_new",
-		"contacts_changed", "limit_reached", "account_frozen", "account_unfrozen", "approval_request", "approval_denied", "incident", "approval_alarm"}
+		"contacts_changed", "limit_reached", "account_frozen", "account_unfrozen", "approval_request", "approval_denied", "incident", "approval_alarm",
+		"invitation", "reminder"}
 }
 
 // others are those that do not tell somebody of their own account, or of what
 // they did themselves just now: "not you?" would be the wrong question.
 func others() []string {
-	return []string{"approval_request", "account_frozen", "incident", "approval_alarm"}
+	return []string{"approval_request", "account_frozen", "incident", "approval_alarm", "invitation", "reminder"}
 }
 
 // mails are the names of the templates that notices and codes are written with.
@@ -72,9 +76,9 @@ func (s *set) readMails(src sources, funcs template.FuncMap) error {
 // Mail renders a message: mail as text and HTML, SMS as one short text. Its
 // Args are "code" and "minutes" for the template code; for the notices "login",
 // "at" (RFC 3339), "address", "door", "proofs" (kinds with commas), "receipt",
-// "purpose", "kind", "name", "requester", "approver", "note", "until", and the
-// paths "notme" and "approve" of the pages of that name, each of which may be
-// missing.
+// "purpose", "kind", "name", "requester", "approver", "note", "until", "deadline",
+// and the paths "notme", "approve", "invite" and "snooze" of those pages, each of
+// which may be missing.
 func (r *Renderer) Mail(m notify.Message) (notify.Rendered, error) {
 	lang := r.bundle.Choose(m.Lang, "", m.Lang)
 	s := r.langs[lang]
@@ -100,7 +104,8 @@ func (r *Renderer) Mail(m notify.Message) (notify.Rendered, error) {
 		l.Code = m.Args["code"]
 	} else {
 		l.Facts, l.NotYou = s.facts(m), !slices.Contains(others(), m.Template)
-		l.NotMe, l.Open = s.link(m.Args["notme"]), s.link(m.Args["approve"])
+		l.NotMe, l.Later = s.link(m.Args["notme"]), s.link(m.Args["snooze"])
+		l.Open, l.About, l.Go = s.opens(m)
 	}
 	var h, t bytes.Buffer
 	if err := s.mails[file].Execute(&h, l); err != nil {
@@ -111,6 +116,17 @@ func (r *Renderer) Mail(m notify.Message) (notify.Rendered, error) {
 	}
 	out.Subject, out.HTML, out.Text = oneLine(l.Subject), h.String(), unmark(t.String())
 	return out, nil
+}
+
+// opens is the page a message asks to open, and the words for it.
+func (s *set) opens(m notify.Message) (to, about, label string) {
+	switch m.Template {
+	case "invitation":
+		return s.link(m.Args["invite"]), s.say("mail.invitation.about", nil), s.say("mail.invitation.open", nil)
+	case "reminder":
+		return s.link("/signin"), s.say("mail.reminder.about", nil), s.say("signin.title", nil)
+	}
+	return s.link(m.Args["approve"]), s.say("mail.open_about", nil), s.say("mail.open", nil)
 }
 
 // link is the address of one of our own pages. It comes from the configuration
@@ -143,7 +159,14 @@ func (s *set) facts(m notify.Message) []fact {
 	add("mail.approver", m.Args["approver"], false)
 	add("mail.note", m.Args["note"], false)
 	if until := rfc3339(m.Args["until"]); !until.IsZero() {
-		add("approve.until", s.bundle.DateTime(s.lang.Tag, until)+" ("+s.bundle.Zone()+")", false)
+		key := "approve.until"
+		if m.Template == "invitation" {
+			key = "mail.good_until"
+		}
+		add(key, s.bundle.DateTime(s.lang.Tag, until)+" ("+s.bundle.Zone()+")", false)
+	}
+	if last := rfc3339(m.Args["deadline"]); !last.IsZero() {
+		add("mail.deadline", s.bundle.Date(s.lang.Tag, last), false)
 	}
 	if k := m.Args["kind"]; k != "" {
 		value := s.text(kindText(verify.Kind(k)))

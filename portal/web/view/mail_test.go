@@ -97,3 +97,35 @@ func TestNamesCannotAddHeadersOrLinks(t *testing.T) {
 		t.Error("a link of somebody else's")
 	}
 }
+
+// A mail that asks somebody to do something says where, and until when.
+func TestInvitationsAndRemindersLeadToOurOwnPages(t *testing.T) {
+	r := renderer(t)
+	for template, want := range map[string][]string{
+		"invitation": {"https://postern.example.org/link/token1", "Works until", "12 March 2026, 08:41 (UTC)"},
+		"reminder":   {"https://postern.example.org/signin", "https://postern.example.org/link/token2", "Please do it by", "31 March 2026"},
+	} {
+		m := notify.Message{Channel: notify.Mail, Template: template, Lang: "en", Args: map[string]string{"login": "user1"}}
+		if template == "invitation" {
+			m.Args["invite"], m.Args["until"] = "/link/token1", "2026-03-12T08:41:00Z"
+		} else {
+			m.Args["snooze"], m.Args["deadline"] = "/link/token2", "2026-03-31T23:59:59Z"
+		}
+		got, err := r.Mail(m)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, w := range want {
+			if !strings.Contains(got.Text, w) || !strings.Contains(got.HTML, w) {
+				t.Errorf("%s: no %q in\n%s", template, w, got.Text)
+			}
+		}
+		if strings.Contains(got.Text, "Not you?") {
+			t.Errorf("%s:\n%s", template, got.Text)
+		}
+	}
+	bare, err := r.Mail(notify.Message{Channel: notify.Mail, Template: "reminder", Lang: "en", Args: map[string]string{"snooze": "https://evil.example/x"}})
+	if err != nil || strings.Contains(bare.HTML, "evil") || strings.Contains(bare.Text, "later") {
+		t.Errorf("%v\n%s", err, bare.Text)
+	}
+}

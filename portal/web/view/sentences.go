@@ -45,6 +45,8 @@ func stray(p Page) *Fault {
 		if p.Options != "" {
 			fields = append(fields, "answer")
 		}
+	case *Welcome:
+		fields = []string{"current"}
 	case *Answer:
 		fields = []string{"answer"}
 	case *Approve:

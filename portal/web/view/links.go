@@ -49,7 +49,27 @@ type NotMe struct {
 	Done  bool
 }
 
+// Welcome is GET /link/{token} of an invitation; posts current to the same path. It
+// says no more of the account than a first name.
+type Welcome struct {
+	Frame
+	Token string
+	Given string // empty: not known now
+}
+
+// Snooze is GET /link/{token} of a reminder; posts to the same path. Done answers
+// the POST.
+type Snooze struct {
+	Frame
+	Token string
+	Until time.Time
+	Done  bool
+}
+
 func (*ApproveFirst) file() string { return "approve-first" }
 func (*Approve) file() string      { return "approve" }
 func (*ApproveUnfit) file() string { return "approve-unfit" }
 func (*NotMe) file() string        { return "notme" }
+
+func (*Welcome) file() string { return "welcome" }
+func (*Snooze) file() string  { return "snooze" }
