@@ -19,6 +19,9 @@ type Accounts interface {
 	Standing(ctx context.Context, id directory.ID) (access.Standing, error)
 	// Remember changes it under its lock.
 	Remember(ctx context.Context, id directory.ID, change func(access.Standing) access.Standing) error
+	// Notice is Remember of something that must be told: what change returns beside
+	// it commits with it. change may run again.
+	Notice(ctx context.Context, id directory.ID, change func(access.Standing) (access.Standing, Effects)) error
 	// Link reads a link of a message; notify.ErrNoLink when there is none.
 	Link(ctx context.Context, kind notify.LinkKind, token string) (notify.Link, error)
 	// SpendLink uses it up, within ctx's transaction when there is one.
@@ -45,32 +48,46 @@ func (k Contacts) since(kind verify.Kind, ev verify.Evidence) time.Time {
 
 // observe looks up what is remembered of the case's person, notes contacts that
 // changed, and says whether the account is frozen. A change is told to the old
-// addresses and the new: it may be the first step of a thief.
-func (s *Service) observe(ctx context.Context, c *Case, u directory.User) (e Effects, frozen bool, err error) {
+// addresses and the new: it may be the first step of a thief. What is remembered
+// and what is told commit as one, whatever becomes of the case: else the thief's
+// own start, one over a limit, would be the one that notices and tells nobody.
+func (s *Service) observe(ctx context.Context, c *Case, u directory.User) (frozen bool, err error) {
 	now := s.Now()
 	was, err := s.Accounts.Standing(ctx, u.ID)
 	if err != nil {
-		return e, true, unavailable(err)
+		return true, unavailable(err)
 	}
 	next, changed := was.Observe(u, s.ContactKey, now)
 	if was.Seen.IsZero() || changed.Any() {
-		if err := s.Accounts.Remember(ctx, u.ID, func(now access.Standing) access.Standing {
-			next, changed = now.Observe(u, s.ContactKey, s.Now())
-			return next
+		if err := s.Accounts.Notice(ctx, u.ID, func(known access.Standing) (access.Standing, Effects) {
+			was = known
+			next, changed = known.Observe(u, s.ContactKey, now)
+			return next, s.changedContacts(c, u, next, changed, now)
 		}); err != nil {
-			return e, true, unavailable(err)
+			return true, unavailable(err)
 		}
 	}
-	c.Contacts = Contacts{MailAt: next.MailAt, PhoneAt: next.PhoneAt, ManagerAt: next.ManageAt, Notify: next.Addresses(u, now)}
-	if changed.Any() {
-		noticed := audit.Event{At: now, Kind: "contacts.changed", Case: c.ID, Subject: u.ID, SubjectName: u.Login, Door: string(c.Door), Outcome: ok}
-		for what, is := range map[string]bool{"mail": changed.Mail, "phone": changed.Phone, "manager": changed.Manager} {
-			withDetail(what, yes(is))(&noticed)
-		}
-		e.Events = events(noticed)
-		e.Messages = s.tellAbout(c, u, "contacts_changed", map[string]string{"at": now.UTC().Format(time.RFC3339)})
+	c.Contacts = contactsOf(next, u, now)
+	return !was.Frozen.IsZero(), nil
+}
+
+func contactsOf(s access.Standing, u directory.User, now time.Time) Contacts {
+	return Contacts{MailAt: s.MailAt, PhoneAt: s.PhoneAt, ManagerAt: s.ManageAt, Notify: s.Addresses(u, now)}
+}
+
+// changedContacts is what goes with a change that was noticed.
+func (s *Service) changedContacts(c *Case, u directory.User, known access.Standing, changed access.Changed, now time.Time) (e Effects) {
+	if !changed.Any() {
+		return e
 	}
-	return e, !was.Frozen.IsZero(), nil
+	noticed := audit.Event{At: now, Kind: "contacts.changed", Case: c.ID, Subject: u.ID, SubjectName: u.Login, Door: string(c.Door), Outcome: ok}
+	for what, is := range map[string]bool{"mail": changed.Mail, "phone": changed.Phone, "manager": changed.Manager} {
+		withDetail(what, yes(is))(&noticed)
+	}
+	c.Contacts = contactsOf(known, u, now)
+	e.Events = events(noticed)
+	e.Messages = s.tellAbout(c, u, "contacts_changed", map[string]string{"at": now.UTC().Format(time.RFC3339)})
+	return e
 }
 
 func yes(b bool) string {

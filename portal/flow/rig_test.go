@@ -124,6 +124,7 @@ const (
 func newRig(t testing.TB, change ...func(*rig)) *rig {
 	r := &rig{t: t, clock: &clock{t: time.Date(2026, 3, 1, 9, 0, 0, 0, time.UTC)}, store: flowtest.NewStore(), known: flowtest.NewAccounts(), strike: flow.DefaultStrikeRule, fac: map[verify.Kind]*flowtest.Factor{},
 		limits: openLimits{}, vault: map[verify.Kind][]verify.Credential{}, wrap: func(f verify.Factor) verify.Factor { return f }}
+	r.known.Tell = r.store.Tell
 	r.dir = &flowtest.Directory{Now: r.clock.Now, Policy: directory.Rules{MinLength: 10, History: 5, LockoutThreshold: 5, LockoutWindow: 30 * time.Minute}}
 	set := r.clock.Now().Add(-24 * time.Hour)
 	for _, u := range map[directory.ID]directory.User{

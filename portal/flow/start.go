@@ -67,7 +67,7 @@ func (s *Service) start(ctx context.Context, r StartRequest) (*Case, error) {
 	if err := s.take(ctx, limit.Start, addressKey(r.Address)); err != nil {
 		return nil, err
 	}
-	c, seen, reason, err := s.newCase(ctx, r)
+	c, reason, err := s.newCase(ctx, r)
 	if err != nil {
 		return nil, err
 	}
@@ -89,8 +89,7 @@ func (s *Service) start(ctx context.Context, r StartRequest) (*Case, error) {
 			return nil, err
 		}
 	}
-	seen.Events = append(events(s.startEvent(c, reason)), seen.Events...)
-	if err := s.Store.Create(ctx, c, seen); err != nil {
+	if err := s.Store.Create(ctx, c, Effects{Events: events(s.startEvent(c, reason))}); err != nil {
 		return nil, err
 	}
 	if first == verify.Password {
@@ -99,31 +98,30 @@ func (s *Service) start(ctx context.Context, r StartRequest) (*Case, error) {
 	return c, nil
 }
 
-// newCase decides whom the case is about. seen is what came of looking at them;
-// the reason is for the audit log alone.
-func (s *Service) newCase(ctx context.Context, r StartRequest) (c *Case, seen Effects, reason string, err error) {
+// newCase decides whom the case is about; the reason is for the audit log alone.
+func (s *Service) newCase(ctx context.Context, r StartRequest) (c *Case, reason string, err error) {
 	now := s.Now()
 	c = &Case{ID: s.random(20), Purpose: r.Purpose, Door: r.Door, Address: r.Address, Lang: r.Lang, Login: r.Login, By: r.By, Created: now}
 	switch {
 	case r.Purpose == policy.StepUp:
 		if r.By.ID == "" {
-			return nil, seen, "", ErrNotOffered
+			return nil, "", ErrNotOffered
 		}
 		u, err := s.Directory.Read(ctx, r.By.User)
 		if err != nil {
-			return nil, seen, "", err
+			return nil, "", err
 		}
 		if u.ID != r.By.ID || !u.State.PasswordSet.Equal(r.By.User.State.PasswordSet) {
-			return nil, seen, "", ErrNotOffered // that session is over: see enrol.Service.Still
+			return nil, "", ErrNotOffered // that session is over: see enrol.Service.Still
 		}
 		c.Login = u.Login
-		if seen, reason, err = s.admit(ctx, c, u); err != nil {
-			return nil, seen, "", err
+		if reason, err = s.admit(ctx, c, u); err != nil {
+			return nil, "", err
 		}
 		if c.Person != nil {
 			have, err := s.enrolled(ctx, u.ID)
 			if err != nil {
-				return nil, seen, "", err
+				return nil, "", err
 			}
 			c.Plan = s.Policy.StepUp(c.Door, u, have)
 		}
@@ -132,17 +130,17 @@ func (s *Service) newCase(ctx context.Context, r StartRequest) (c *Case, seen Ef
 		c.Plan = policy.Plan{Name: "passkey", Allowed: []verify.Kind{verify.Passkey}, Alone: []verify.Kind{verify.Passkey}, Life: s.Policy.Decoy(r.Door, r.Purpose, nil).Life, Tries: 5}
 	default:
 		if r.Login == "" || len(r.Login) > maxLogin {
-			return nil, seen, "", &Invalid{Field: "login", Code: "required"}
+			return nil, "", &Invalid{Field: "login", Code: "required"}
 		}
 		u, err := s.Directory.Find(ctx, r.Login)
 		switch {
 		case errors.Is(err, directory.ErrNotFound):
 			c.Key, c.Named, reason = s.decoyID(seedOf(r.Login)), veiled(r.Login), "unknown_account"
 		case err != nil:
-			return nil, seen, "", err
+			return nil, "", err
 		default:
-			if seen, reason, err = s.admit(ctx, c, u); err != nil {
-				return nil, seen, "", err
+			if reason, err = s.admit(ctx, c, u); err != nil {
+				return nil, "", err
 			}
 		}
 		if c.Person == nil && c.Plan.Life == 0 {
@@ -150,25 +148,25 @@ func (s *Service) newCase(ctx context.Context, r StartRequest) (c *Case, seen Ef
 		}
 	}
 	if r.Purpose == policy.StepUp && c.Person == nil {
-		return nil, seen, "", ErrNotOffered
+		return nil, "", ErrNotOffered
 	}
 	if c.Plan.Life <= 0 || c.Plan.Tries <= 0 {
-		return nil, seen, "", errors.New("flow: the policy gives no lifetime or no tries for " + string(r.Purpose))
+		return nil, "", errors.New("flow: the policy gives no lifetime or no tries for " + string(r.Purpose))
 	}
 	c.Expires = now.Add(c.Plan.Life)
-	return c, seen, reason, nil
+	return c, reason, nil
 }
 
 // admit makes u the person of the case, or a decoy when the portal must not
 // act on that account. The decoy is keyed on the account, so that all its
 // names share one counter.
-func (s *Service) admit(ctx context.Context, c *Case, u directory.User) (seen Effects, reason string, err error) {
+func (s *Service) admit(ctx context.Context, c *Case, u directory.User) (reason string, err error) {
 	c.Named = u.Login
 	reason = s.Policy.Eligible(u)
 	if reason == "" {
 		var frozen bool
-		if seen, frozen, err = s.observe(ctx, c, u); err != nil {
-			return Effects{}, "", err
+		if frozen, err = s.observe(ctx, c, u); err != nil {
+			return "", err
 		} else if frozen {
 			// The plan stays theirs, or a stranger who asks again would see it change.
 			reason, c.Plan = string(ReasonFrozen), s.Policy.For(c.Door, c.Purpose, u)
@@ -177,13 +175,13 @@ func (s *Service) admit(ctx context.Context, c *Case, u directory.User) (seen Ef
 	if reason != "" {
 		c.Barred, c.Contacts = u.ID, Contacts{}
 		c.Key = s.decoyID("id:" + string(u.ID))
-		return seen, reason, nil
+		return reason, nil
 	}
 	c.Key = u.ID
 	c.Plan = s.Policy.For(c.Door, c.Purpose, u)
 	u.Groups = nil // asked for; every act reads them again, and there may be hundreds
 	c.Person = &u
-	return seen, "", nil
+	return "", nil
 }
 
 // begin opens a challenge in c.

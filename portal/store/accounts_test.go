@@ -207,3 +207,32 @@ func TestAFreezeEndsCasesAndSessions(t *testing.T) {
 		}
 	})
 }
+
+// What was noticed is remembered only together with the message that tells of it.
+func TestWhatIsNoticedIsToldOrForgotten(t *testing.T) {
+	storetest.Each(t, func(t *testing.T, p storetest.Place) {
+		db := p.Open(t)
+		notice := func(life time.Duration) error {
+			return db.Notice(t.Context(), alice, func(s access.Standing) (access.Standing, flow.Effects) {
+				s.Mail = append(s.Mail, "new@example.org")
+				return s, flow.Effects{Events: []audit.Event{{Kind: "contacts.changed", Subject: alice, Outcome: audit.OK}},
+					Messages: []notify.Message{{Channel: notify.Mail, To: []string{"old@example.org"}, Template: "contacts_changed",
+						Links: []notify.LinkTo{{Kind: notify.NotMe, Account: alice, Life: life}}}}}
+			})
+		}
+		if err := notice(0); err == nil { // a link without a life cannot be stored
+			t.Fatal("told without a link")
+		}
+		if s, err := db.Standing(t.Context(), alice); err != nil || len(s.Mail) != 0 {
+			t.Errorf("remembered and not told: %+v, %v", s, err)
+		}
+		if err := notice(time.Hour); err != nil {
+			t.Fatal(err)
+		}
+		s, err := db.Standing(t.Context(), alice)
+		out, cerr := db.Claim(t.Context(), 10)
+		if err != nil || cerr != nil || len(s.Mail) != 1 || len(out) != 1 || out[0].Args["notme"] == "" {
+			t.Errorf("%+v, %+v, %v, %v", s, out, err, cerr)
+		}
+	})
+}

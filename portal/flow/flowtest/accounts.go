@@ -7,6 +7,7 @@ import (
 
 	"postern/directory"
 	"postern/portal/access"
+	"postern/portal/flow"
 	"postern/portal/notify"
 )
 
@@ -16,6 +17,8 @@ type Accounts struct {
 	known map[directory.ID]access.Standing
 	links map[string]notify.Link
 	Fail  error // every call returns it when set
+	// Tell is given what goes with a change that was noticed.
+	Tell func(flow.Effects)
 	// Late is called after each reading of a standing, with how many there were.
 	Late  func(calls int)
 	calls int
@@ -46,6 +49,19 @@ func (a *Accounts) Remember(_ context.Context, id directory.ID, change func(acce
 	}
 	a.known[id] = change(a.known[id])
 	return nil
+}
+
+// Notice remembers, and tells.
+func (a *Accounts) Notice(ctx context.Context, id directory.ID, change func(access.Standing) (access.Standing, flow.Effects)) error {
+	var e flow.Effects
+	err := a.Remember(ctx, id, func(was access.Standing) (next access.Standing) {
+		next, e = change(was)
+		return next
+	})
+	if err == nil && a.Tell != nil {
+		a.Tell(e)
+	}
+	return err
 }
 
 // Put makes the links a message asks for, as the store does, and returns their

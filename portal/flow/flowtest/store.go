@@ -156,6 +156,13 @@ func (s *Store) put(c *flow.Case) {
 	}
 }
 
+// Tell keeps what commits without a case.
+func (s *Store) Tell(e flow.Effects) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.apply("", e)
+}
+
 func (s *Store) apply(id string, e flow.Effects) {
 	s.Events = append(s.Events, e.Events...)
 	s.Messages = append(s.Messages, e.Messages...)
