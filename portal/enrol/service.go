@@ -179,7 +179,7 @@ func (s *Service) Enrol(ctx context.Context, w Who, kind verify.Kind, answer []b
 	case err != nil:
 		return o, unavailable(err)
 	}
-	c := Change{Owner: u.ID, DropOffer: kind}
+	c := Change{Owner: u.ID, DropOffer: kind, Served: true}
 	if got.ReplaceAll {
 		c.ReplaceAll, c.OnlySession = kind, w.Session
 	}
@@ -224,7 +224,7 @@ func (s *Service) Rename(ctx context.Context, w Who, id, name string) error {
 	if err != nil {
 		return err
 	}
-	return s.Store.Commit(ctx, Change{Owner: u.ID, Rename: id, Name: name, Events: []audit.Event{
+	return s.Store.Commit(ctx, Change{Owner: u.ID, Rename: id, Name: name, Served: true, Events: []audit.Event{
 		s.event(w, u, "factor.renamed", cred.Kind)}})
 }
 
@@ -246,7 +246,7 @@ func (s *Service) Remove(ctx context.Context, w Who, id string) error {
 	if err != nil {
 		return err
 	}
-	c := Change{Owner: u.ID, Remove: id, OnlySession: w.Session}
+	c := Change{Owner: u.ID, Remove: id, OnlySession: w.Session, Served: true}
 	if err := s.record(ctx, &c, w, u, "factor.removed", cred.Kind, cred.Name, map[string]string{"credential": cred.ID}); err != nil {
 		return err
 	}

@@ -110,6 +110,20 @@ func (db *DB) Frozen(ctx context.Context) (list []enrol.Frozen, err error) {
 	return list, nil
 }
 
+// served makes sure that the account is, until the transaction ends: a freeze comes
+// before it or after. Else the thief whom it is to stop would still get in the
+// factor that was being set up.
+func (t *tx) served(ctx context.Context, c enrol.Change) error {
+	if !c.Served {
+		return nil
+	}
+	s, err := t.db.scanStanding(ctx, t, lockStanding, c.Owner, string(c.Owner), []byte{})
+	if err == nil && !s.Frozen.IsZero() {
+		err = enrol.ErrEnded
+	}
+	return err
+}
+
 // freeze stops everything that is under way for the account; thaw is a
 // technician's.
 func (t *tx) freeze(ctx context.Context, c enrol.Change) error {
