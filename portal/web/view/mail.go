@@ -34,7 +34,7 @@ type fact struct {
 // notices are the messages that tell of something that happened.
 func notices() []string {
 	return []string{"password_changed", "account_unlocked", "factor_added", "factor_removed", "recovery_codes_replaced", "signin_new",
-		"contacts_changed", "limit_reached", "account_frozen", "account_unfrozen", "approval_request", "approval_denied", "incident", "approval_alarm"}
+		"contacts_changed", "limit_reached", "too_often", "account_frozen", "account_unfrozen", "approval_request", "approval_denied", "incident", "approval_alarm"}
 }
 
 // others are those that do not tell somebody of their own account, or of what
