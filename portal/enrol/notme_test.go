@@ -132,7 +132,7 @@ func TestReplacingKeepsTheOldOneUntilTheNewOneWorks(t *testing.T) {
 	r := newRig(t)
 	w := r.who(alice, "aa")
 	for _, bad := range []string{"nobody's", "codes"} {
-		r.shelf.methods[alice] = []verify.Credential{{ID: "phone", Owner: alice, Kind: verify.TOTP}, {ID: "codes", Owner: alice, Kind: verify.RecoveryCode}}
+		r.shelf.methods[alice] = []verify.Credential{{ID: "phone", Owner: alice, Kind: verify.TOTP, Name: "Old phone"}, {ID: "codes", Owner: alice, Kind: verify.RecoveryCode}}
 		if _, err := r.Offer(ctx, w, verify.TOTP, bad); !errors.Is(err, enrol.ErrNoMethod) {
 			t.Errorf("replacing %q: %v", bad, err)
 		}
@@ -149,6 +149,10 @@ func TestReplacingKeepsTheOldOneUntilTheNewOneWorks(t *testing.T) {
 	c := r.shelf.changes[0]
 	if c.Remove != "phone" || len(c.Add) != 1 || c.OnlySession != "aa" || len(c.Events) != 2 {
 		t.Errorf("%+v", c)
+	}
+	// Its owner hears of both: a thief replaces what is theirs.
+	if len(c.Messages) != 2 || c.Messages[0].Template != "factor_removed" || c.Messages[0].Args["name"] != "Old phone" || c.Messages[1].Template != "factor_added" {
+		t.Errorf("told %+v", c.Messages)
 	}
 }
 

@@ -199,10 +199,14 @@ func (s *Service) Enrol(ctx context.Context, w Who, kind verify.Kind, answer []b
 		c.Add = append(c.Add, cred)
 	}
 	if o.Replaces != "" {
-		c.Remove, c.OnlySession = o.Replaces, w.Session
-		gone := s.event(w, u, "factor.removed", kind)
-		gone.Detail = map[string]string{"credential": o.Replaces}
-		c.Events = append(c.Events, gone)
+		old, _, err := s.find(ctx, w, o.Replaces)
+		if err != nil {
+			return o, err
+		}
+		c.Remove, c.OnlySession = old.ID, w.Session
+		if err := s.record(ctx, &c, w, u, "factor.removed", kind, old.Name, map[string]string{"credential": old.ID}); err != nil {
+			return o, err
+		}
 	}
 	if err := s.record(ctx, &c, w, u, "factor.added", kind, name, keyOf(c.Add)); err != nil {
 		return o, err
