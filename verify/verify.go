@@ -103,8 +103,6 @@ type Challenge struct {
 	// Public is what the page shows as it is: WebAuthn options as JSON, an otpauth URI.
 	Public  []byte `json:",omitempty"`
 	Expires time.Time
-	// Misses are wrong answers by others than the person themselves.
-	Misses int `json:",omitempty"`
 	// Deliver is what must be sent for it to be answered; the core sends it in the
 	// same transaction and does not keep it with the case.
 	Deliver []Delivery `json:"-"`
@@ -170,6 +168,8 @@ type Voucher interface {
 	Factor
 	// Asked are the accounts that may answer c, and nobody else.
 	Asked(c Challenge) []directory.ID
+	// Without is c as if those were never asked.
+	Without(c Challenge, those []directory.ID) (Challenge, error)
 	// Ballot is how by may say yes to c. An *Unfit when they may not.
 	Ballot(ctx context.Context, s Subject, c Challenge, by directory.User) (Ballot, error)
 	// Vote takes a yes. ErrWrong when number or proof is not right, *Unfit when it

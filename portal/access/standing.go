@@ -36,7 +36,7 @@ type Standing struct {
 // put another one in its place may be a thief (NIST SP 800-63B-4 section 4.6).
 type Former struct {
 	Address string
-	Until   time.Time // when it was found gone
+	Until   time.Time // until when it was known to be
 }
 
 // keepFormer is how long notices go to an address that was replaced too.
@@ -60,14 +60,7 @@ func (s Standing) Observe(u directory.User, key []byte, now time.Time) (next Sta
 		return next, changed
 	}
 	if changed.Mail = !sameAddresses(s.Mail, mail); changed.Mail {
-		next.Former = slices.DeleteFunc(slices.Clone(s.Former), func(f Former) bool {
-			return now.Sub(f.Until) > keepFormer || slices.ContainsFunc(mail, sameAs(f.Address))
-		})
-		for _, old := range s.Mail {
-			if !slices.ContainsFunc(mail, sameAs(old)) && len(next.Former) < maxFormer {
-				next.Former = append(next.Former, Former{Address: old, Until: now})
-			}
-		}
+		next.Former = s.former(now)
 		next.Mail, next.MailAt = mail, now
 	}
 	if changed.Phone = !hmac.Equal(s.Phone, phone); changed.Phone {
@@ -77,6 +70,24 @@ func (s Standing) Observe(u directory.User, key []byte, now time.Time) (next Sta
 		next.Manager, next.ManageAt = manager, now
 	}
 	return next, changed
+}
+
+// former adds what is the mail now to what was, before there is another. An address
+// is kept also while it is back, and the newest is left out when there are too
+// many: else whoever writes eight of their own, gives the owner's back and takes it
+// again would have the owner hear of nothing.
+func (s Standing) former(now time.Time) []Former {
+	list := slices.DeleteFunc(slices.Clone(s.Former), func(f Former) bool { return now.Sub(f.Until) > keepFormer })
+	for _, old := range s.Mail {
+		i := slices.IndexFunc(list, func(f Former) bool { return strings.EqualFold(f.Address, old) })
+		switch {
+		case i >= 0:
+			list[i].Until = now
+		case len(list) < maxFormer:
+			list = append(list, Former{Address: old, Until: now})
+		}
+	}
+	return list
 }
 
 // maxFormer bounds what somebody can make us write to by changing an address

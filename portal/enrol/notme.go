@@ -126,7 +126,8 @@ func (s *Service) Unfreeze(ctx context.Context, id directory.ID, by audit.Event,
 	}
 	by.At, by.Kind, by.Subject, by.SubjectName, by.Outcome, by.Reason = now, "account.unfrozen", id, u.Login, audit.OK, "technician"
 	by.Detail = map[string]string{"why": why}
-	c := Change{Owner: id, Events: []audit.Event{by}, Standing: func(was access.Standing) access.Standing {
+	// What began just before the freeze, and came to be just after it, would wake up.
+	c := Change{Owner: id, EndAll: true, Events: []audit.Event{by}, Standing: func(was access.Standing) access.Standing {
 		was.Frozen = time.Time{}
 		return was
 	}}

@@ -102,6 +102,9 @@ func TestUnfreezing(t *testing.T) {
 	if e := c.Events[0]; e.Kind != "account.unfrozen" || e.ActorName != "root" || e.Detail["why"] != "spoke to her" || !c.Standing(access.Standing{Frozen: r.now}).Frozen.IsZero() {
 		t.Errorf("%+v", e)
 	}
+	if !c.EndAll {
+		t.Error("what slipped in while it was frozen wakes up")
+	}
 	if m := c.Messages[0]; m.Template != "account_unfrozen" || len(m.To) != 2 || m.Links[0].Kind != notify.NotMe {
 		t.Errorf("%+v", m)
 	}
@@ -128,7 +131,7 @@ func TestReplacingKeepsTheOldOneUntilTheNewOneWorks(t *testing.T) {
 	r := newRig(t)
 	w := r.who(alice, "aa")
 	for _, bad := range []string{"nobody's", "codes"} {
-		r.shelf.methods[alice] = []verify.Credential{{ID: "phone", Owner: alice, Kind: verify.TOTP}, {ID: "codes", Owner: alice, Kind: verify.RecoveryCode}}
+		r.shelf.methods[alice] = []verify.Credential{{ID: "phone", Owner: alice, Kind: verify.TOTP, Name: "Old phone"}, {ID: "codes", Owner: alice, Kind: verify.RecoveryCode}}
 		if _, err := r.Offer(ctx, w, verify.TOTP, bad); !errors.Is(err, enrol.ErrNoMethod) {
 			t.Errorf("replacing %q: %v", bad, err)
 		}
@@ -145,5 +148,28 @@ func TestReplacingKeepsTheOldOneUntilTheNewOneWorks(t *testing.T) {
 	c := r.shelf.changes[0]
 	if c.Remove != "phone" || len(c.Add) != 1 || c.OnlySession != "aa" || len(c.Events) != 2 {
 		t.Errorf("%+v", c)
+	}
+	// Its owner hears of both: a thief replaces what is theirs.
+	if len(c.Messages) != 2 || c.Messages[0].Template != "factor_removed" || c.Messages[0].Args["name"] != "Old phone" || c.Messages[1].Template != "factor_added" {
+		t.Errorf("told %+v", c.Messages)
+	}
+}
+
+// Whatever a person does to their factors is done only while the portal serves them,
+// which the store looks at last.
+func TestEveryChangeOfFactorsAsksWhetherTheAccountIsServed(t *testing.T) {
+	r := newRig(t)
+	w := r.who(alice, "aa")
+	if _, err := r.Offer(ctx, w, verify.TOTP, ""); err != nil {
+		t.Fatal(err)
+	}
+	_, added := r.Enrol(ctx, w, verify.TOTP, []byte("right"), "")
+	if err := errors.Join(added, r.Rename(ctx, w, "phone", "Old"), r.Remove(ctx, w, "phone")); err != nil || len(r.shelf.changes) != 3 {
+		t.Fatalf("%v, %d changes", err, len(r.shelf.changes))
+	}
+	for _, c := range r.shelf.changes {
+		if !c.Served {
+			t.Errorf("%+v", c)
+		}
 	}
 }

@@ -182,7 +182,7 @@ func (s *Service) Enrol(ctx context.Context, w Who, kind verify.Kind, answer []b
 	case err != nil:
 		return o, unavailable(err)
 	}
-	c := Change{Owner: u.ID, DropOffer: kind}
+	c := Change{Owner: u.ID, DropOffer: kind, Served: true}
 	if got.ReplaceAll {
 		c.ReplaceAll, c.OnlySession = kind, w.Session
 	}
@@ -202,10 +202,14 @@ func (s *Service) Enrol(ctx context.Context, w Who, kind verify.Kind, answer []b
 		c.Add = append(c.Add, cred)
 	}
 	if o.Replaces != "" {
-		c.Remove, c.OnlySession = o.Replaces, w.Session
-		gone := s.event(w, u, "factor.removed", kind)
-		gone.Detail = map[string]string{"credential": o.Replaces}
-		c.Events = append(c.Events, gone)
+		old, _, err := s.find(ctx, w, o.Replaces)
+		if err != nil {
+			return o, err
+		}
+		c.Remove, c.OnlySession = old.ID, w.Session
+		if err := s.record(ctx, &c, w, u, "factor.removed", kind, old.Name, map[string]string{"credential": old.ID}); err != nil {
+			return o, err
+		}
 	}
 	if err := s.record(ctx, &c, w, u, "factor.added", kind, name, keyOf(c.Add)); err != nil {
 		return o, err
@@ -227,7 +231,7 @@ func (s *Service) Rename(ctx context.Context, w Who, id, name string) error {
 	if err != nil {
 		return err
 	}
-	return s.Store.Commit(ctx, Change{Owner: u.ID, Rename: id, Name: name, Events: []audit.Event{
+	return s.Store.Commit(ctx, Change{Owner: u.ID, Rename: id, Name: name, Served: true, Events: []audit.Event{
 		s.event(w, u, "factor.renamed", cred.Kind)}})
 }
 
@@ -249,7 +253,7 @@ func (s *Service) Remove(ctx context.Context, w Who, id string) error {
 	if err != nil {
 		return err
 	}
-	c := Change{Owner: u.ID, Remove: id, OnlySession: w.Session}
+	c := Change{Owner: u.ID, Remove: id, OnlySession: w.Session, Served: true}
 	if err := s.record(ctx, &c, w, u, "factor.removed", cred.Kind, cred.Name, map[string]string{"credential": cred.ID}); err != nil {
 		return err
 	}

@@ -79,6 +79,8 @@ type Change struct {
 	Spend       *Spend
 	// Standing changes what is remembered of Owner, under its lock.
 	Standing func(access.Standing) access.Standing
+	// Served: ErrEnded, and nothing happens, when the account is frozen by now.
+	Served bool
 	// EndAll ends every running case and every session of Owner.
 	EndAll   bool
 	Events   []audit.Event

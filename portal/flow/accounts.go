@@ -95,18 +95,31 @@ func (s *Service) tellLimited(ctx context.Context, c *Case) {
 	}
 }
 
-// toldLimit is the counter that says when.
-const toldLimit verify.Kind = "told:limit"
+// The counters that say when.
+const (
+	toldLimit verify.Kind = "told:limit"
+	toldOften verify.Kind = "told:often"
+)
 
 // limitNotice tells the person, once a day, that a limit stopped wrong answers
-// for their account. In ctx's transaction. A decoy's goes to nobody, so that it
-// costs the same.
-func (s *Service) limitNotice(ctx context.Context, c *Case, kind verify.Kind) (messages []notify.Message, err error) {
+// for their account. In ctx's transaction.
+func (s *Service) limitNotice(ctx context.Context, c *Case, kind verify.Kind) ([]notify.Message, error) {
+	return s.tellOnce(ctx, c, toldLimit, "limit_reached", kind)
+}
+
+// oftenNotice tells them, once a day, that somebody proved to be them once too often
+// in it. In ctx's transaction.
+func (s *Service) oftenNotice(ctx context.Context, c *Case) ([]notify.Message, error) {
+	return s.tellOnce(ctx, c, toldOften, "too_often", "")
+}
+
+// tellOnce tells nobody's to nobody, so that it costs the same.
+func (s *Service) tellOnce(ctx context.Context, c *Case, counter verify.Kind, template string, kind verify.Kind) (messages []notify.Message, err error) {
 	if c.Key == "" {
 		return nil, nil
 	}
 	now, told := s.Now(), false
-	if err := s.Counters.Strike(ctx, c.Key, toldLimit, func(st Strikes) Strikes {
+	if err := s.Counters.Strike(ctx, c.Key, counter, func(st Strikes) Strikes {
 		if told = s.told(st); told {
 			return st
 		}
@@ -117,9 +130,9 @@ func (s *Service) limitNotice(ctx context.Context, c *Case, kind verify.Kind) (m
 	args := map[string]string{"at": now.UTC().Format(time.RFC3339), "kind": string(kind)}
 	p := c.Somebody()
 	if p == nil {
-		return []notify.Message{{Channel: notify.Mail, Template: "limit_reached", Lang: c.Lang, Case: c.ID, Args: args}}, nil
+		return []notify.Message{{Channel: notify.Mail, Template: template, Lang: c.Lang, Case: c.ID, Args: args}}, nil
 	}
-	return s.tellAbout(c, *p, "limit_reached", args), nil
+	return s.tellAbout(c, *p, template, args), nil
 }
 
 // given are the proofs as the plan judges them.

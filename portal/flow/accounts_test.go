@@ -9,6 +9,7 @@ import (
 	"postern/directory"
 	"postern/portal/access"
 	"postern/portal/flow"
+	"postern/portal/limit"
 	"postern/portal/notify"
 	"postern/portal/policy"
 	"postern/verify"
@@ -185,5 +186,29 @@ func TestALimitIsToldOnceADay(t *testing.T) {
 	fail("nobody")
 	if m := r.store.Messages[before:]; len(m) != 1 || m[0].Who.ID != "" || len(m[0].To) != 0 {
 		t.Errorf("for nobody: %+v", m)
+	}
+}
+
+// A thief who has put another address into the directory must not be able to have
+// the portal notice that in a start that comes to nothing, and tell nobody.
+func TestAChangedAddressIsToldWhateverBecomesOfTheStart(t *testing.T) {
+	counted := &countingLimits{most: map[limit.Name]int{limit.StartAccount: 2}, seen: map[string]int{}}
+	r := newRig(t, func(r *rig) { r.limits = counted })
+	r.start(policy.Reset, "alice")
+	r.start(policy.Reset, "alice")
+	r.dir.Edit(alice, func(u *directory.User) { u.Mail = []string{"evil@example.net"} })
+	if _, err := r.nodes[0].Start(ctx, flow.StartRequest{Purpose: policy.Reset, Door: access.Web, Login: "alice", Address: "192.0.2.1"}); !errors.As(err, new(*flow.Limited)) {
+		t.Fatalf("%v", err)
+	}
+	counted.most = nil
+	r.start(policy.Reset, "alice")
+	told := 0
+	for _, m := range r.store.Messages {
+		if m.Template == "contacts_changed" && slices.Contains(m.To, "alice@example.org") && slices.Contains(m.To, "evil@example.net") {
+			told++
+		}
+	}
+	if told != 1 {
+		t.Errorf("the old address was told %d times", told)
 	}
 }

@@ -3,6 +3,7 @@ package flow
 import (
 	"context"
 	"errors"
+	"slices"
 	"strings"
 
 	"postern/directory"
@@ -22,6 +23,15 @@ func (s *Service) Choose(ctx context.Context, id string, k verify.Kind) (*Case, 
 	if err := s.choosable(c, k); err != nil {
 		return c, err
 	}
+	v, asks := s.factors[k].(verify.Voucher)
+	if asks {
+		// Somebody who wants a yes asks again and again, until it is given to have
+		// peace (security case 98). Only after a proof can anybody be asked at all, so
+		// this limit may show. It comes before the managers are looked up.
+		if err := s.take(ctx, limit.Ask, string(c.Key)); err != nil {
+			return c, err
+		}
+	}
 	ch, err := s.factors[k].Begin(ctx, s.subject(c))
 	if errors.Is(err, verify.ErrNobody) {
 		return c, &Invalid{Code: "no_approver"}
@@ -29,10 +39,12 @@ func (s *Service) Choose(ctx context.Context, id string, k verify.Kind) (*Case, 
 		return c, unavailable(err)
 	}
 	var asked []directory.ID
-	if v, can := s.factors[k].(verify.Voucher); can {
-		asked = v.Asked(ch)
+	over := false
+	if asks {
+		ch, asked, err = s.takeAsked(ctx, v, ch)
+	} else if len(ch.Deliver) > 0 {
+		over, err = s.takeDelivery(ctx, c, ch.Deliver[0].Channel)
 	}
-	over, err := s.takeSending(ctx, c, ch, asked)
 	if err != nil {
 		return c, err
 	}
@@ -46,7 +58,11 @@ func (s *Service) Choose(ctx context.Context, id string, k verify.Kind) (*Case, 
 		}
 		c.Open = &ch
 		c.Turn++
-		c.Asked = append(c.Asked, asked...)
+		for _, id := range asked {
+			if !slices.Contains(c.Asked, id) {
+				c.Asked = append(c.Asked, id)
+			}
+		}
 		chosen := s.event(c, "factor.chosen", ok, withFactor(k), withDetail("asked", join(asked)))
 		if over {
 			chosen.Outcome, chosen.Reason = refused, "limited"
@@ -75,26 +91,32 @@ func (s *Service) choosable(c *Case, k verify.Kind) error {
 	return nil
 }
 
-// takeSending takes every limit that what a challenge sends costs.
-func (s *Service) takeSending(ctx context.Context, c *Case, ch verify.Challenge, asked []directory.ID) (over bool, err error) {
-	if len(asked) > 0 {
-		// Somebody who wants a yes asks again and again, until it is given to have
-		// peace (security case 98). Only after a proof can anybody be asked at all, so
-		// these limits may show.
-		if err := s.take(ctx, limit.Ask, string(c.Key)); err != nil {
-			return false, err
+// takeAsked takes the limit of each who would be asked. One who is asked too much
+// already is passed over: else a few colleagues who use up one approver would
+// silence all of them.
+func (s *Service) takeAsked(ctx context.Context, v verify.Voucher, ch verify.Challenge) (verify.Challenge, []directory.ID, error) {
+	var over []directory.ID
+	var last error
+	for _, id := range v.Asked(ch) {
+		err := s.take(ctx, limit.Asked, string(id))
+		switch {
+		case errors.As(err, new(*Limited)):
+			over, last = append(over, id), err
+		case err != nil:
+			return ch, nil, err
 		}
-		for _, id := range asked {
-			if err := s.take(ctx, limit.Asked, string(id)); err != nil {
-				return false, err
-			}
+	}
+	if len(over) > 0 {
+		var err error
+		if ch, err = v.Without(ch, over); err != nil {
+			return ch, nil, unavailable(err)
 		}
-		return false, nil
 	}
-	if len(ch.Deliver) > 0 {
-		return s.takeDelivery(ctx, c, ch.Deliver[0].Channel)
+	asked := v.Asked(ch)
+	if len(asked) == 0 {
+		return ch, nil, last
 	}
-	return false, nil
+	return ch, asked, nil
 }
 
 // takeDelivery takes every limit a sent code costs, for decoys too. Those by the

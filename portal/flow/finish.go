@@ -180,8 +180,9 @@ func (s *Service) intend(ctx context.Context, c *Case, u directory.User) (*Case,
 		if often, err := s.tooOften(ctx, c, at); err != nil {
 			return Effects{}, err
 		} else if often {
+			told, err := s.oftenNotice(ctx, c)
 			c.end(ReasonTooOften)
-			return Effects{Events: events(s.event(c, "case.closed", refused, withReason(string(ReasonTooOften))))}, nil
+			return Effects{Messages: told, Events: events(s.event(c, "case.closed", refused, withReason(string(ReasonTooOften))))}, err
 		}
 		// In the transaction of the intent: "this wasn't me" comes before it or after.
 		if frozen, err := s.frozen(ctx, u.ID); err != nil {

@@ -263,7 +263,12 @@ func (s *Service) settleProven(ctx context.Context, c *Case, now time.Time, e *E
 		if often, err := s.tooOften(ctx, c, now); err != nil {
 			return err
 		} else if often {
+			told, err := s.oftenNotice(ctx, c)
+			if err != nil {
+				return err
+			}
 			c.end(ReasonTooOften)
+			e.Messages = append(e.Messages, told...)
 			e.Events = append(e.Events, s.event(c, "case.closed", refused, withReason(string(ReasonTooOften))))
 			return nil
 		}

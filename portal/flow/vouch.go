@@ -20,8 +20,8 @@ import (
 )
 
 const (
-	// maxVotes is how many wrong numbers, or proofs that do not fit, a request
-	// bears: of a two-digit number three tries find one in thirty.
+	// maxVotes is how many wrong numbers, or proofs that do not fit, a case bears:
+	// of a two-digit number three tries find one in thirty.
 	maxVotes = 3
 	// mutual is how long two people who vouched one for the other may not do it the
 	// other way round (security case 93).
@@ -144,18 +144,18 @@ func (s *Service) Vouch(ctx context.Context, a Answer) (Request, error) {
 	if err := s.take(ctx, limit.Answer, "vouch\x00"+string(voter.ID)); err != nil {
 		return Request{Case: c}, err
 	}
-	if err := s.notMutual(ctx, c, voter.ID); err != nil {
-		return s.unfit(ctx, c, voter, a, err)
-	}
 	if _, why, err := s.again(ctx, c); err != nil {
 		return Request{Case: c}, err
 	} else if why != "" {
 		c, err := s.close(ctx, c, why, "found when somebody vouched")
 		return Request{Case: c}, err
 	}
-	taken, open, err := s.takeVote(ctx, c)
+	taken, open, err := s.takeVote(ctx, c, voter.ID, a.Kind)
 	if err != nil {
 		return Request{Case: c}, err
+	}
+	if err := s.notMutual(ctx, taken, voter.ID); err != nil {
+		return s.unfit(ctx, taken, voter, a, err)
 	}
 	v, can := s.factors[verify.Approval].(verify.Voucher)
 	if !can {
@@ -168,21 +168,36 @@ func (s *Service) Vouch(ctx context.Context, a Answer) (Request, error) {
 	return s.vouched(ctx, taken, voter, a, ev)
 }
 
-// takeVote counts one try under the lock.
-func (s *Service) takeVote(ctx context.Context, before *Case) (c *Case, open verify.Challenge, err error) {
+// takeVote counts one try under the lock; of a code, which can be guessed, by the
+// voter's own durable counter too, as at every other door (security case 15).
+func (s *Service) takeVote(ctx context.Context, before *Case, voter directory.ID, kind verify.Kind) (c *Case, open verify.Challenge, err error) {
 	now := s.Now()
-	c, err = s.Store.Update(ctx, before.ID, func(_ context.Context, c *Case) (Effects, error) {
-		if c.Next(now) != StepWait || c.Turn != before.Turn || c.Open.Misses >= maxVotes {
+	c, err = s.Store.Update(ctx, before.ID, func(ctx context.Context, c *Case) (Effects, error) {
+		if c.Next(now) != StepWait || c.Turn != before.Turn || c.Votes >= maxVotes {
 			return Effects{}, ErrConflict
 		}
-		c.Open.Misses++
+		if kind == verify.TOTP {
+			wait, may := time.Duration(0), false
+			if err := s.Counters.Strike(ctx, voter, kind, func(st Strikes) (next Strikes) {
+				next, wait, may = s.Strikes.Add(st, now)
+				return next
+			}); err != nil {
+				return Effects{}, err
+			}
+			if !may {
+				return Effects{}, &Limited{Retry: wait}
+			}
+		}
+		c.Votes++
 		open = *c.Open
 		return Effects{}, nil
 	})
 	return c, open, err
 }
 
-// unfit records a yes that did not count. After the last try the case is over.
+// unfit records a yes that did not count. After the last try the case is over. What
+// was nobody's fault gives the try back, or the request could not be answered any
+// more; a code's strike stays, as everywhere.
 func (s *Service) unfit(ctx context.Context, taken *Case, voter directory.User, a Answer, cause error) (Request, error) {
 	now := s.Now()
 	reason, not := auditReason(cause), new(verify.Unfit)
@@ -190,12 +205,19 @@ func (s *Service) unfit(ctx context.Context, taken *Case, voter directory.User, 
 		reason = not.Reason
 	}
 	wrong := wrongCode(a.Kind, cause)
-	c, err := s.Store.Update(ctx, taken.ID, func(_ context.Context, c *Case) (Effects, error) {
+	c, err := s.Store.Update(ctx, taken.ID, func(ctx context.Context, c *Case) (e Effects, err error) {
 		if c.Turn != taken.Turn || !c.Live(now) {
 			return Effects{}, ErrConflict
 		}
-		e := Effects{Events: events(s.voterEvent(c, "approval.failed", failed, voter, a, withReason(reason)))}
-		if wrong != "" && c.Open != nil && c.Open.Misses >= maxVotes {
+		e = Effects{Events: events(s.voterEvent(c, "approval.failed", failed, voter, a, withReason(reason)))}
+		switch {
+		case wrong == "":
+			c.Votes = max(0, c.Votes-1)
+		case c.Votes >= maxVotes:
+			// Somebody had another one guess at what they do not show.
+			if e.Messages, err = s.limitNotice(ctx, c, verify.Approval); err != nil {
+				return e, err
+			}
 			c.end(ReasonTries)
 			e.Events = append(e.Events, s.event(c, "case.closed", refused, withReason(string(ReasonTries))))
 		}
@@ -205,11 +227,7 @@ func (s *Service) unfit(ctx context.Context, taken *Case, voter directory.User, 
 		return Request{Case: taken}, err
 	}
 	if wrong != "" {
-		left := 0
-		if c.Open != nil {
-			left = max(0, maxVotes-c.Open.Misses)
-		}
-		return Request{Case: c}, &Wrong{Code: wrongVote(cause, wrong), Left: left}
+		return Request{Case: c}, &Wrong{Code: wrongVote(cause, wrong), Left: max(0, maxVotes-c.Votes)}
 	}
 	if not.Reason != "" {
 		return Request{Case: c}, cause
@@ -234,6 +252,11 @@ func (s *Service) vouched(ctx context.Context, taken *Case, voter directory.User
 		if err := s.pair(ctx, c, voter.ID, now); err != nil {
 			return Effects{}, err
 		}
+		if a.Kind == verify.TOTP {
+			if err := s.Counters.Strike(ctx, voter.ID, a.Kind, Strikes.Clear); err != nil {
+				return Effects{}, err
+			}
+		}
 		s.accept(c, verify.Approval, ev, now)
 		given := s.voterEvent(c, "approval.given", ok, voter, a)
 		given.Proof = ev.Record
@@ -249,8 +272,12 @@ func (s *Service) vouched(ctx context.Context, taken *Case, voter directory.User
 	if c.Outcome.Status == InFlight {
 		// An unlock whose last proof this was. Whether it works is the requester's to
 		// see, and the record's.
-		if c, err = s.unlock(ctx, c); err != nil {
+		done, err := s.unlock(ctx, c)
+		if err != nil {
 			s.Log.WarnContext(ctx, "the unlock after an approval", "case", c.ID, "cause", err.Error())
+		}
+		if done != nil {
+			c = done
 		}
 	}
 	return Request{Case: c, Vouched: true, Mine: c.Live(now)}, nil

@@ -385,3 +385,178 @@ func (c *countingLimits) Take(_ context.Context, name limit.Name, key string) er
 	}
 	return nil
 }
+
+// byCode is an answer with a code of mary's app.
+func (v *vouchRig) byCode(token, number string) (flow.Request, error) {
+	return v.nodes[0].Vouch(ctx, flow.Answer{Token: token, By: v.signedIn(mary), Kind: verify.TOTP, Number: number, Proof: []byte("000000")})
+}
+
+// Security cases 8 and 15: whoever has an approver's session, and an accomplice to ask
+// again and again, guesses at the approver's app; it is the same durable counter
+// as at every other door.
+func TestCodesOfAnApproverAreCounted(t *testing.T) {
+	v := newVouchRig(t)
+	var limited int
+	for n := range 6 {
+		_, token := v.ask(policy.Reset, []string{"alice", "bob"}[n%2])
+		for range 2 {
+			_, err := v.byCode(token, "47")
+			if errors.As(err, new(*flow.Limited)) {
+				limited++
+			}
+		}
+	}
+	if v.voucher.Voted != v.strike.PerWindow || limited != 12-v.strike.PerWindow {
+		t.Errorf("%d codes were looked at, %d refused", v.voucher.Voted, limited)
+	}
+	if st, err := v.store.Strikes(ctx, mary, verify.TOTP); err != nil || st.Consecutive != v.strike.PerWindow {
+		t.Errorf("%+v, %v", st, err)
+	}
+	// The passkey still works (security case 14), and a right code forgives.
+	_, token := v.ask(policy.Reset, "alice")
+	if _, err := v.yes(token, mary); err != nil {
+		t.Errorf("the passkey: %v", err)
+	}
+	v.clock.Advance(time.Hour)
+	_, token = v.ask(policy.Reset, "bob")
+	if _, err := v.nodes[0].Vouch(ctx, flow.Answer{Token: token, By: v.signedIn(mary), Kind: verify.TOTP, Number: "47", Proof: []byte("signed")}); err != nil {
+		t.Fatal(err)
+	}
+	if st, _ := v.store.Strikes(ctx, mary, verify.TOTP); st.Consecutive != 0 {
+		t.Errorf("%+v", st)
+	}
+}
+
+// Security case 98: another request of the same case gives a new number, and no more
+// tries; the limit on asking is in memory, and a restart forgets it.
+func TestAskingAgainGivesNoMoreTries(t *testing.T) {
+	v := newVouchRig(t)
+	c, _ := v.ask(policy.Reset, "alice")
+	tries := 0
+	for range 5 {
+		again, err := v.nodes[0].Choose(ctx, c.ID, verify.Approval)
+		if err != nil {
+			break
+		}
+		c = again
+		token := v.link()
+		for range 2 {
+			if _, err := v.nodes[1].Vouch(ctx, flow.Answer{Token: token, By: v.signedIn(mary), Kind: verify.Passkey, Number: "11", Proof: []byte("signed")}); errors.As(err, new(*flow.Wrong)) {
+				tries++
+			}
+		}
+	}
+	if tries != 3 {
+		t.Errorf("%d numbers tried in one case", tries)
+	}
+}
+
+// What goes wrong on our side, or is not theirs to answer, costs no try: else a
+// request could not be answered any more, and would not say so.
+func TestAFaultIsNotAWrongNumber(t *testing.T) {
+	v := newVouchRig(t)
+	c, token := v.ask(policy.Reset, "alice")
+	for _, cause := range []error{errors.New("vault down"), &verify.Unfit{Reason: "no_credential"}, errors.New("vault down"), errors.New("vault down")} {
+		v.voucher.Unfit = cause
+		if _, err := v.yes(token, mary); err == nil || errors.As(err, new(*flow.Wrong)) {
+			t.Fatalf("%v", err)
+		}
+	}
+	v.voucher.Unfit = nil
+	if _, err := v.yes(token, mary); err != nil {
+		t.Errorf("after the outage: %v", err)
+	}
+	v.wantNext(c, flow.StepNewPassword)
+}
+
+// Of several whom the policy names, one who is asked too much already keeps nobody
+// from the others; and where it is everybody, no quota is spent on a request that
+// is not made.
+func TestOneWhoIsAskedTooMuchDoesNotSilenceTheOthers(t *testing.T) {
+	counted := &countingLimits{most: map[limit.Name]int{limit.Asked: 2}, seen: map[string]int{}}
+	v := newVouchRig(t, func(r *rig) { r.limits = counted })
+	v.dir.Add(directory.User{ID: "test:max", Login: "max", Mail: []string{"max@example.org"}}, oldPass)
+	u, _ := v.dir.Read(ctx, directory.User{ID: "test:max"})
+	for range 2 { // mary is asked about others
+		_, _ = v.ask(policy.Reset, "bob")
+	}
+	v.voucher.Voters = append(v.voucher.Voters, u)
+	before := len(v.store.Messages)
+	c, _ := v.ask(policy.Reset, "alice")
+	for _, m := range v.store.Messages[before:] {
+		if m.Who.ID == mary {
+			t.Error("mary is written to over her limit")
+		}
+	}
+	if slices.Contains(c.Asked, mary) || !slices.Contains(c.Asked, "test:max") {
+		t.Errorf("asked were %v", c.Asked)
+	}
+	if sheet, err := c.Sheet(); err != nil || slices.Contains(sheet.Who, "Mary Manager") {
+		t.Errorf("the page says %v, %v", sheet.Who, err)
+	}
+	if _, err := v.yes(v.tokens["test:max"], "test:max"); err != nil {
+		t.Fatal(err)
+	}
+	v.wantNext(c, flow.StepNewPassword)
+}
+
+// Case 118 of work before the count: whoever may not ask any more makes nobody look
+// up managers.
+func TestWhoMayNotAskCausesNoWork(t *testing.T) {
+	counted := &countingLimits{most: map[limit.Name]int{limit.Ask: 1}, seen: map[string]int{}}
+	v := newVouchRig(t, func(r *rig) { r.limits = counted })
+	c, _ := v.ask(policy.Reset, "alice")
+	begun := v.voucher.Begun
+	for range 5 {
+		if _, err := v.nodes[0].Choose(ctx, c.ID, verify.Approval); !errors.As(err, new(*flow.Limited)) {
+			t.Errorf("%v", err)
+		}
+	}
+	if v.voucher.Begun != begun {
+		t.Errorf("looked up %d times", v.voucher.Begun-begun)
+	}
+}
+
+// Refusals by a limit are told to the account's owner: three wrong numbers, and one
+// success too many in a day.
+func TestRefusalsByALimitAreTold(t *testing.T) {
+	told := func(v *rig, template string) (n int) {
+		for _, m := range v.store.Messages {
+			if m.Template == template && m.Who.ID == alice && len(m.Links) == 1 {
+				n++
+			}
+		}
+		return n
+	}
+	v := newVouchRig(t)
+	_, token := v.ask(policy.Reset, "alice")
+	for range 3 {
+		_, _ = v.nodes[0].Vouch(ctx, flow.Answer{Token: token, By: v.signedIn(mary), Kind: verify.Passkey, Number: "11", Proof: []byte("signed")})
+	}
+	if told(v.rig, "limit_reached") != 1 {
+		t.Errorf("three wrong numbers: told %d times", told(v.rig, "limit_reached"))
+	}
+	r := newRig(t, func(r *rig) { r.perDay = 1 })
+	for n := range 3 {
+		c := r.proven("alice")
+		_, _ = r.nodes[0].Finish(ctx, c.ID, directory.NewSecret(newPass+string(rune('a'+n))), hold("alice"))
+	}
+	if told(r, "too_often") != 1 {
+		t.Errorf("too often in a day: told %d times", told(r, "too_often"))
+	}
+}
+
+// A store that goes away while the account is unlocked after a yes must not take the
+// request down with it.
+func TestAYesSurvivesTheLossOfTheStore(t *testing.T) {
+	v := newVouchRig(t)
+	v.dir.Edit(alice, func(u *directory.User) { u.State.Locked = true })
+	_, token := v.ask(policy.Unlock, "alice")
+	v.dir.AfterWrite = func(string, directory.User) error {
+		v.store.Fail = errors.New("gone")
+		return directory.ErrUncertain
+	}
+	if _, err := v.yes(token, mary); err != nil {
+		t.Errorf("%v", err)
+	}
+}

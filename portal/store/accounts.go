@@ -55,6 +55,21 @@ func (db *DB) Remember(ctx context.Context, id directory.ID, change flow.Change)
 	})
 }
 
+// Notice is Remember with what goes with the change (flow.Accounts).
+func (db *DB) Notice(ctx context.Context, id directory.ID, change func(access.Standing) (access.Standing, flow.Effects)) error {
+	return db.within(ctx, func(ctx context.Context, t *tx) error {
+		var e flow.Effects
+		err := t.remember(ctx, id, func(was access.Standing) (next access.Standing) {
+			next, e = change(was)
+			return next
+		})
+		if err != nil {
+			return err
+		}
+		return t.apply(ctx, "", e)
+	})
+}
+
 func (t *tx) remember(ctx context.Context, id directory.ID, change func(access.Standing) access.Standing) error {
 	if !storable(string(id)) || id == "" {
 		return errors.New("store: that is no account")
@@ -109,6 +124,20 @@ func (db *DB) Frozen(ctx context.Context) (list []enrol.Frozen, err error) {
 		return nil, fmt.Errorf("store: frozen accounts: %w", err)
 	}
 	return list, nil
+}
+
+// served makes sure that the account is, until the transaction ends: a freeze comes
+// before it or after. Else the thief whom it is to stop would still get in the
+// factor that was being set up.
+func (t *tx) served(ctx context.Context, c enrol.Change) error {
+	if !c.Served {
+		return nil
+	}
+	s, err := t.db.scanStanding(ctx, t, lockStanding, c.Owner, string(c.Owner), []byte{})
+	if err == nil && !s.Frozen.IsZero() {
+		err = enrol.ErrEnded
+	}
+	return err
 }
 
 // freeze stops everything that is under way for the account; thaw is a

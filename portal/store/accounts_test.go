@@ -20,6 +20,7 @@ import (
 	"postern/portal/session"
 	"postern/portal/store"
 	"postern/portal/store/storetest"
+	"postern/verify"
 )
 
 // What is remembered of an account comes back whole; of two who change it at
@@ -267,5 +268,49 @@ func (u unwritten) Remember(ctx context.Context, id directory.ID, change flow.Ch
 		next, told, messages := change(s)
 		messages[0].Links = []notify.LinkTo{{Kind: notify.NotMe, Account: id}} // which has no life
 		return next, told, messages
+	})
+}
+
+// "This wasn't me" comes before what is being set up or after it: a thief's factor
+// that was looked at just before must not be stored just after.
+func TestNothingIsBoundToAFrozenAccount(t *testing.T) {
+	storetest.Each(t, func(t *testing.T, p storetest.Place) {
+		c := newClock()
+		p.Config.Now = c.now
+		db := p.Open(t)
+		add := func(id string) enrol.Change {
+			return enrol.Change{Owner: alice, Served: true, Add: []verify.Credential{{ID: id, Owner: alice, Kind: verify.TOTP, Created: c.now()}}}
+		}
+		if err := db.Commit(t.Context(), add("first")); err != nil { // of an account that was never looked at
+			t.Fatal(err)
+		}
+		freeze := enrol.Change{Owner: alice, EndAll: true, Standing: func(s access.Standing) access.Standing { s.Frozen = c.now(); return s }}
+		var all sync.WaitGroup
+		var frozen atomic.Bool
+		for n := range 20 {
+			all.Go(func() {
+				if n == 10 {
+					if err := db.Commit(t.Context(), freeze); err != nil {
+						t.Error(err)
+					}
+					frozen.Store(true)
+					return
+				}
+				late := frozen.Load()
+				if err := db.Commit(t.Context(), add(strings.Repeat("x", n+1))); err == nil && late || err != nil && !errors.Is(err, enrol.ErrEnded) {
+					t.Errorf("late %v: %v", late, err)
+				}
+			})
+		}
+		all.Wait()
+		if err := db.Commit(t.Context(), add("last")); !errors.Is(err, enrol.ErrEnded) {
+			t.Errorf("bound after the freeze: %v", err)
+		}
+		if err := db.Commit(t.Context(), enrol.Change{Owner: alice, Served: true, Remove: "first"}); !errors.Is(err, enrol.ErrEnded) {
+			t.Errorf("removed after the freeze: %v", err)
+		}
+		if have, err := db.Methods(t.Context(), alice); err != nil || !slices.ContainsFunc(have, func(c verify.Credential) bool { return c.ID == "first" }) {
+			t.Errorf("%v, %v", have, err)
+		}
 	})
 }

@@ -96,7 +96,21 @@ type state struct {
 // voter is one who was asked.
 type voter struct {
 	ID      directory.ID `json:"id"`
+	Name    string       `json:"name"`
 	Manager bool         `json:"manager"` // by the directory's word, not the policy's
+}
+
+// into writes what is remembered, and what of it the requester's page shows.
+func (st state) into(ch *verify.Challenge) (err error) {
+	names := make([]string, len(st.Asked))
+	for i, v := range st.Asked {
+		names[i] = v.Name
+	}
+	if ch.State, err = json.Marshal(st); err != nil {
+		return fmt.Errorf("approval: %w", err)
+	}
+	ch.Public, err = json.Marshal(map[string]any{"number": st.Number, "who": names, "asked": st.At.UTC()})
+	return err
 }
 
 // Begin implements verify.Factor. verify.ErrNobody when there is nobody to ask.
@@ -122,17 +136,11 @@ func (f *Factor) Begin(ctx context.Context, s verify.Subject) (verify.Challenge,
 	if !s.Ends.IsZero() && s.Ends.Before(ch.Expires) {
 		ch.Expires = s.Ends.UTC().Truncate(time.Second)
 	}
-	names := make([]string, len(asked))
-	for i, c := range asked {
-		st.Asked = append(st.Asked, voter{ID: c.user.ID, Manager: c.manager})
-		names[i] = c.user.Name
+	for _, c := range asked {
+		st.Asked = append(st.Asked, voter{ID: c.user.ID, Name: c.user.Name, Manager: c.manager})
 		ch.Deliver = append(ch.Deliver, f.deliveries(s, ch, c.user)...)
 	}
-	if ch.State, err = json.Marshal(st); err != nil {
-		return ch, fmt.Errorf("approval: %w", err)
-	}
-	ch.Public, err = json.Marshal(map[string]any{"number": st.Number, "who": names, "asked": st.At.UTC()})
-	return ch, err
+	return ch, st.into(&ch)
 }
 
 // deliveries tell an approver that they are asked. No number is in them: it is
@@ -163,6 +171,17 @@ func (f *Factor) Asked(c verify.Challenge) []directory.ID {
 		ids[i] = v.ID
 	}
 	return ids
+}
+
+// Without implements verify.Voucher.
+func (*Factor) Without(c verify.Challenge, those []directory.ID) (verify.Challenge, error) {
+	st, err := read(c)
+	if err != nil {
+		return c, err
+	}
+	st.Asked = slices.DeleteFunc(st.Asked, func(v voter) bool { return slices.Contains(those, v.ID) })
+	c.Deliver = slices.DeleteFunc(slices.Clone(c.Deliver), func(d verify.Delivery) bool { return d.To != nil && slices.Contains(those, d.To.ID) })
+	return c, st.into(&c)
 }
 
 // Ballot implements verify.Voucher.

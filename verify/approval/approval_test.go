@@ -42,6 +42,24 @@ func TestWhoIsAsked(t *testing.T) {
 			})
 		}, []directory.ID{rita}},
 		"a second account, by name": {plain, func(t *town) { t.edit(mary, func(u *directory.User) { u.GivenName, u.Surname = "ANNA", "of  anna" }) }, []directory.ID{rita}},
+		"a second account, by the name shown": {plain, func(t *town) {
+			t.edit(mary, func(u *directory.User) { u.GivenName, u.Surname, u.Name = "", "", "Anna  Of Anna" })
+		}, []directory.ID{rita}},
+		"a second account, by both names shown": {plain, func(t *town) {
+			for _, id := range []directory.ID{anna, mary} {
+				t.edit(id, func(u *directory.User) { u.GivenName, u.Surname, u.Name = "", "", "Anna Smith" })
+			}
+		}, []directory.ID{rita}},
+		"a second account, by a name of other code points": {plain, func(t *town) {
+			t.edit(anna, func(u *directory.User) { u.GivenName = "Zo\u00eb" })
+			t.edit(mary, func(u *directory.User) { u.GivenName, u.Surname = "Zoe\u0308", "Of anna" })
+		}, []directory.ID{rita}},
+		"two people without a name": {plain, func(t *town) {
+			for _, id := range []directory.ID{anna, mary} {
+				t.edit(id, func(u *directory.User) { u.GivenName, u.Surname, u.Name = "", "", " " })
+			}
+		}, []directory.ID{mary}},
+		"a manager's manager since yesterday": {plain, func(t *town) { t.since[mary] = t.now.Add(-24 * time.Hour); delete(t.keys, mary) }, []directory.ID{lead}},
 		"managers in a ring": {verify.Ask{Levels: 5, Approvers: []string{"lead"}}, func(t *town) {
 			delete(t.keys, mary)
 			delete(t.keys, rita)
@@ -323,5 +341,33 @@ func TestTheNumberCannotBeReadFromTheDigest(t *testing.T) {
 		if sum := sha256.Sum256(text); bytes.Equal(sum[:], b.Passkey) {
 			t.Error("found by trying")
 		}
+	}
+}
+
+// One who is asked too much already is as if they were never asked.
+func TestWithoutSome(t *testing.T) {
+	town := newTown()
+	f := town.factor(t)
+	s := town.subject(verify.Ask{Approvers: []string{"lead", "rita"}})
+	ch, err := f.Begin(t.Context(), s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	less, err := f.Without(ch, []directory.ID{lead})
+	if err != nil || len(f.Asked(less)) != 1 || f.Asked(less)[0] != rita || len(less.Deliver) != 1 || less.Deliver[0].To.ID != rita || number(t, less) != number(t, ch) {
+		t.Fatalf("asked %v, tells %v, %v", f.Asked(less), less.Deliver, err)
+	}
+	if bytes.Contains(less.Public, []byte("LEAD")) || !bytes.Contains(less.Public, []byte("RITA")) {
+		t.Errorf("shows %s", less.Public)
+	}
+	var unfit *verify.Unfit
+	if _, err := f.Ballot(t.Context(), s, less, town.people[lead]); !errors.As(err, &unfit) || unfit.Reason != "not_asked" {
+		t.Errorf("%v", err)
+	}
+	if _, err := f.Vote(t.Context(), s, less, town.vote(t, f, s, less, rita)); err != nil {
+		t.Errorf("%v", err)
+	}
+	if len(f.Asked(ch)) != 2 || len(ch.Deliver) != 2 {
+		t.Error("the first one was changed")
 	}
 }

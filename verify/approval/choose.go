@@ -5,6 +5,9 @@ import (
 	"errors"
 	"slices"
 	"strings"
+	"time"
+
+	"golang.org/x/text/unicode/norm"
 
 	"postern/directory"
 	"postern/verify"
@@ -36,6 +39,13 @@ func (f *Factor) choose(ctx context.Context, s verify.Subject) ([]candidate, err
 			return nil, err
 		} else if ok {
 			return []candidate{{boss, true}}, nil
+		}
+		// Whose manager was changed lately leads to nobody further up either.
+		since, err := f.Memory.ManagerSince(ctx, boss.ID)
+		if err != nil {
+			return nil, err
+		} else if f.justChanged(since) {
+			break
 		}
 		seen = append(seen, boss.ID)
 		at = boss
@@ -108,10 +118,14 @@ func (f *Factor) fit(ctx context.Context, s verify.Subject, by directory.User, m
 	if err != nil {
 		return err
 	}
-	if !since.IsZero() && f.Now().Sub(since) < managerSettled {
+	if f.justChanged(since) {
 		return unfit("manager_changed")
 	}
 	return nil
+}
+
+func (f *Factor) justChanged(manager time.Time) bool {
+	return !manager.IsZero() && f.Now().Sub(manager) < managerSettled
 }
 
 // samePerson reports whether two accounts look like one person's: a second
@@ -123,12 +137,24 @@ func samePerson(a, b directory.User) bool {
 			return slices.ContainsFunc(y, func(w string) bool { return same(v, w) })
 		})
 	}
-	name := func(u directory.User) string {
-		return strings.Join(strings.Fields(strings.ToLower(u.GivenName+" "+u.Surname)), " ")
+	// Accounts for administration often have only the name that is shown.
+	names := func(u directory.User) (list []string) {
+		if u.GivenName != "" && u.Surname != "" {
+			list = append(list, plainName(u.GivenName+" "+u.Surname))
+		}
+		if name := plainName(u.Name); name != "" {
+			list = append(list, name)
+		}
+		return list
 	}
 	return shares(a.Mail, b.Mail, strings.EqualFold) ||
 		shares(a.Phone, b.Phone, func(x, y string) bool { return digits(x) == digits(y) && len(digits(x)) >= 6 }) ||
-		a.GivenName != "" && a.Surname != "" && name(a) == name(b)
+		shares(names(a), names(b), func(x, y string) bool { return x == y })
+}
+
+// plainName is a name as people compare it.
+func plainName(s string) string {
+	return strings.Join(strings.Fields(strings.ToLower(norm.NFKC.String(s))), " ")
 }
 
 // digits of a number without what is written before it in one country only; two

@@ -18,12 +18,14 @@ type Voucher struct {
 	Now    func() time.Time
 	Unfit  error // Stands, Ballot and Vote return it when set
 	Voted  int
+	Begun  int
 }
 
 func (*Voucher) Kind() verify.Kind { return verify.Approval }
 
 func (v *Voucher) Begin(_ context.Context, s verify.Subject) (verify.Challenge, error) {
-	ch := verify.Challenge{Kind: verify.Approval, State: []byte(s.Case), Public: []byte(`{"number":"47","who":["Mary"]}`), Expires: v.Now().Add(10 * time.Minute)}
+	v.Begun++
+	ch := verify.Challenge{Kind: verify.Approval, State: []byte(s.Case), Expires: v.Now().Add(10 * time.Minute)}
 	if s.User == nil {
 		return ch, nil
 	}
@@ -33,17 +35,28 @@ func (v *Voucher) Begin(_ context.Context, s verify.Subject) (verify.Challenge, 
 	for i := range v.Voters {
 		ch.Deliver = append(ch.Deliver, verify.Delivery{Channel: "mail", Template: "approval_request", Args: map[string]string{"login": s.User.Login}, To: &v.Voters[i]})
 	}
-	return ch, nil
+	return v.Without(ch, nil)
+}
+
+func (*Voucher) Without(ch verify.Challenge, those []directory.ID) (verify.Challenge, error) {
+	ch.Deliver = slices.DeleteFunc(ch.Deliver, func(d verify.Delivery) bool { return slices.Contains(those, d.To.ID) })
+	who := []string{}
+	for _, d := range ch.Deliver {
+		who = append(who, d.To.Name)
+	}
+	public, err := json.Marshal(map[string]any{"number": "47", "who": who})
+	ch.Public = public
+	return ch, err
 }
 
 func (*Voucher) Check(context.Context, verify.Subject, verify.Challenge, []byte) (verify.Evidence, error) {
 	return verify.Evidence{}, verify.ErrPending
 }
 
-func (v *Voucher) Asked(verify.Challenge) []directory.ID {
+func (*Voucher) Asked(ch verify.Challenge) []directory.ID {
 	var ids []directory.ID
-	for _, u := range v.Voters {
-		ids = append(ids, u.ID)
+	for _, d := range ch.Deliver {
+		ids = append(ids, d.To.ID)
 	}
 	return ids
 }

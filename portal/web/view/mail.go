@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	text "text/template"
+	"unicode"
 
 	"postern/portal/i18n"
 	"postern/portal/notify"
@@ -37,7 +38,7 @@ type fact struct {
 // notices are the messages that tell of something that happened.
 func notices() []string {
 	return []string{"password_changed", "account_unlocked", "factor_added", "factor_removed", "recovery_codes_replaced", "signin_new",
-		"contacts_changed", "limit_reached", "account_frozen", "account_unfrozen", "approval_request", "approval_denied", "incident", "approval_alarm",
+		"contacts_changed", "limit_reached", "too_often", "account_frozen", "account_unfrozen", "approval_request", "approval_denied", "incident", "approval_alarm",
 		"invitation", "reminder"}
 }
 
@@ -90,6 +91,7 @@ func (r *Renderer) Mail(m notify.Message) (notify.Rendered, error) {
 	case !slices.Contains(notices(), m.Template):
 		return out, fmt.Errorf("view: no message template %q", m.Template)
 	}
+	m.Args = plain(m.Args)
 	args := i18n.Args{"Code": m.Args["code"], "Name": s.brands["name"], "Minutes": m.Args["minutes"], "Login": m.Args["login"], "Factor": kindText(verify.Kind(m.Args["kind"])),
 		"Requester": cmp.Or(m.Args["requester"], m.Args["login"]), "Link": s.link(m.Args["approve"])}
 	if m.Args["kind"] == "" {
@@ -188,6 +190,24 @@ func (s *set) facts(m notify.Message) []fact {
 	}
 	add("receipt.number", m.Args["receipt"], true)
 	return list
+}
+
+// plain makes one line of everything a message is told: names come from directories
+// and reasons from people, and neither may add a paragraph or turn the text around.
+func plain(args map[string]string) map[string]string {
+	clean := make(map[string]string, len(args))
+	for k, v := range args {
+		clean[k] = strings.Map(func(r rune) rune {
+			switch {
+			case unicode.IsControl(r), r == '\u2028', r == '\u2029':
+				return ' '
+			case r >= '\u202a' && r <= '\u202e', r >= '\u2066' && r <= '\u2069': // Unicode UAX 9 section 2
+				return -1
+			}
+			return r
+		}, v)
+	}
+	return clean
 }
 
 // unmark takes the direction marks out where a reader may show them as boxes

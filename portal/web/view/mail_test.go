@@ -129,3 +129,26 @@ func TestInvitationsAndRemindersLeadToOurOwnPages(t *testing.T) {
 		t.Errorf("%v\n%s", err, bare.Text)
 	}
 }
+
+// A name from the directory is a name: no second paragraph of a mail that people
+// trust, no header, and nothing that turns what stands beside it around.
+func TestANameCannotWriteTheMail(t *testing.T) {
+	r := renderer(t)
+	for _, template := range []string{"approval_request", "approval_denied", "incident", "factor_added"} {
+		for _, channel := range []notify.Channel{notify.Mail, notify.SMS} {
+			m := message(template, "en", channel)
+			for _, arg := range []string{"requester", "login", "approver", "note", "name"} {
+				m.Args[arg] = "A\r\n\r\nSee https://evil.example\u2028B\u2029C\u0085D\u202eE\u2066F"
+			}
+			got, err := r.Mail(m)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for part, text := range map[string]string{"subject": got.Subject, "text": got.Text, "html": got.HTML} {
+				if strings.Contains(text, "\nSee ") || strings.ContainsAny(text, "\r\u2028\u2029\u0085\u202e") || strings.Contains(text, "\u2066F") {
+					t.Errorf("%s by %s: %s: %q", template, channel, part, text)
+				}
+			}
+		}
+	}
+}
