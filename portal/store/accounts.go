@@ -55,21 +55,6 @@ func (db *DB) Remember(ctx context.Context, id directory.ID, change flow.Change)
 	})
 }
 
-// Notice is Remember with what goes with the change (flow.Accounts).
-func (db *DB) Notice(ctx context.Context, id directory.ID, change func(access.Standing) (access.Standing, flow.Effects)) error {
-	return db.within(ctx, func(ctx context.Context, t *tx) error {
-		var e flow.Effects
-		err := t.remember(ctx, id, func(was access.Standing) (next access.Standing) {
-			next, e = change(was)
-			return next
-		})
-		if err != nil {
-			return err
-		}
-		return t.apply(ctx, "", e)
-	})
-}
-
 func (t *tx) remember(ctx context.Context, id directory.ID, change func(access.Standing) access.Standing) error {
 	if !storable(string(id)) || id == "" {
 		return errors.New("store: that is no account")
