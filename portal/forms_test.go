@@ -5,6 +5,9 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"postern/portal/flow"
+	"postern/verify"
 )
 
 // posts lists every POST of the route table with a form it would take.
@@ -227,5 +230,24 @@ func TestLimiterDownIsANo(t *testing.T) {
 	}
 	if !strings.Contains(h.log.String(), "10.0.0.9") {
 		t.Error("the operator was not told")
+	}
+}
+
+// What is not somebody's to answer is said to them, and no fault the operator hears
+// of: whoever is asked could fill the log with it.
+func TestAnUnfitAnswerIsNoFault(t *testing.T) {
+	t.Parallel()
+	h := open(t)
+	b := h.signedIn()
+	for _, cause := range []error{&verify.Unfit{Reason: "mutual"}, flow.ErrWeak} {
+		h.core.fail = cause
+		for _, decision := range []string{"yes", "no"} {
+			if a := b.do("POST", "/approve/"+goodLink, b.form("decision", decision, "number", "47", "factor", "passkey", "answer", "{}")); a.StatusCode != 200 {
+				t.Errorf("%v: %s: %d", cause, decision, a.StatusCode)
+			}
+		}
+	}
+	if log := h.log.String(); strings.Contains(log, "request failed") {
+		t.Error(log)
 	}
 }

@@ -51,14 +51,36 @@ func (c *cli) verifyApproval() *cobra.Command {
 // maxEventLine bounds one line of an export, in bytes.
 const maxEventLine = 1 << 20
 
-// enrolment is a key as the record saw it come.
+// enrolment is a key as the record saw it come, and go.
 type enrolment struct {
-	owner directory.ID
-	at    time.Time
+	owner      directory.ID
+	credential string
+	at, gone   time.Time
+}
+
+// ledger is what the file said so far.
+type ledger struct {
+	keys map[string]enrolment // by fingerprint
+	used map[string]bool      // statements
+}
+
+// note takes a key that came or went.
+func (l ledger) note(e audit.Event) {
+	switch key, id := e.Detail["key"], e.Detail["credential"]; {
+	case e.Kind == "factor.added" && key != "":
+		l.keys[key] = enrolment{owner: e.Subject, credential: id, at: e.At}
+	case e.Kind == "factor.removed" && id != "":
+		for key, k := range l.keys {
+			if k.owner == e.Subject && k.credential == id {
+				k.gone = e.At
+				l.keys[key] = k
+			}
+		}
+	}
 }
 
 func (c *cli) checkApprovals(in io.Reader, name, only string) error {
-	keys := map[string]enrolment{}
+	known := ledger{map[string]enrolment{}, map[string]bool{}}
 	lines := bufio.NewScanner(in)
 	lines.Buffer(nil, maxEventLine)
 	n, seen, unsure, bad := 0, 0, 0, 0
@@ -68,12 +90,10 @@ func (c *cli) checkApprovals(in io.Reader, name, only string) error {
 		if err := json.Unmarshal(lines.Bytes(), &e); err != nil {
 			return fmt.Errorf("%s: line %d is not an event of the record", name, n)
 		}
-		switch {
-		case e.Kind == "factor.added" && e.Detail["key"] != "":
-			keys[e.Detail["key"]] = enrolment{e.Subject, e.At}
-		case e.Kind == "approval.given" && (only == "" || e.Case == only):
+		known.note(e)
+		if e.Kind == "approval.given" && (only == "" || e.Case == only) {
 			seen++
-			verdict, level := judgeApproval(e, keys)
+			verdict, level := known.judge(e)
 			unsure, bad = unsure+level&1, bad+level>>1
 			fmt.Fprintf(c.out, "%s  case %s  %s for %s: %s\n", e.At.UTC().Format(time.RFC3339), oneLine(e.Case), oneLine(e.ActorName), oneLine(e.SubjectName), oneLine(verdict))
 		}
@@ -94,8 +114,8 @@ func (c *cli) checkApprovals(in io.Reader, name, only string) error {
 	return nil
 }
 
-// judgeApproval says what one approval is worth: 0 good, 1 not certain, 2 bad.
-func judgeApproval(e audit.Event, keys map[string]enrolment) (verdict string, level int) {
+// judge says what one approval is worth: 0 good, 1 not certain, 2 bad.
+func (l ledger) judge(e audit.Event) (verdict string, level int) {
 	var r approval.Record
 	if err := json.Unmarshal(e.Proof, &r); err != nil {
 		return "BAD: there is no statement with it", 2
@@ -113,13 +133,19 @@ func judgeApproval(e audit.Event, keys map[string]enrolment) (verdict string, le
 	if about := mismatch(e, said); about != "" {
 		return "BAD: " + about, 2
 	}
+	if l.used[string(r.Statement)] {
+		return "BAD: the same statement stands with another approval", 2
+	}
+	l.used[string(r.Statement)] = true
 	key := passkey.Fingerprint(r.Signature.PublicKey)
-	k, known := keys[key]
+	k, known := l.keys[key]
 	switch {
 	case known && k.owner != said.Approver:
 		return "BAD: signed with a key that was enrolled for " + string(k.owner), 2
 	case known && k.at.After(e.At):
 		return "BAD: signed with a key that was enrolled later", 2
+	case known && !k.gone.IsZero() && k.gone.Before(e.At):
+		return "BAD: signed with a key that had been removed", 2
 	case !known:
 		return "signed; whose key it is cannot be told: its enrolment is not in this file (SHA-256 of the key: " + key + ")", 1
 	}
@@ -137,6 +163,8 @@ func mismatch(e audit.Event, s approval.Statement) string {
 		return "the statement is another approver's"
 	case s.Purpose != e.Purpose:
 		return "the statement is for another purpose"
+	case e.At.Before(s.Asked.Add(-time.Minute)):
+		return "given before it was asked for"
 	case e.At.After(s.Expires.Add(time.Minute)):
 		return "given after the request was over"
 	}

@@ -108,7 +108,7 @@ func (s *Site) decide(v *visit, f form) error {
 // decisionFault shows the request again with what was wrong with an answer.
 func (s *Site) decisionFault(v *visit, p access.Principal, token string, err error) error {
 	t := judge(err)
-	if len(t.faults) == 0 || t.status == fiber.StatusConflict {
+	if len(t.faults) == 0 || t.status == fiber.StatusConflict || errors.Is(err, flow.ErrWeak) || errors.As(err, new(*flow.Unfit)) {
 		return s.askedPage(v, p, token, flow.Request{}, err, t.status)
 	}
 	for i := range t.faults {

@@ -124,7 +124,7 @@ func New(cfg Config, publicURL string, vault verify.Vault, handles Handles, now 
 		id = host
 	}
 	var faults []error
-	if id != host && (!strings.HasSuffix(host, "."+id) || !strings.Contains(id, ".")) {
+	if !mayClaim(host, id) {
 		faults = append(faults, fmt.Errorf("passkey: rp_id: %q is neither %q nor a parent domain of it", id, host))
 	}
 	if net.ParseIP(host) != nil {
@@ -185,4 +185,10 @@ func parseOrigin(publicURL string) (origin, host string, err error) {
 		return u.Scheme + "://" + host, host, nil
 	}
 	return u.Scheme + "://" + net.JoinHostPort(host, port), host, nil
+}
+
+// mayClaim says whether a page of host can have keys of the relying party id: its
+// own, or of a parent domain that is not a whole country's.
+func mayClaim(host, id string) bool {
+	return id == host || strings.HasSuffix(host, "."+id) && strings.Contains(id, ".")
 }

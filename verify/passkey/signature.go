@@ -66,6 +66,10 @@ func VerifySignature(sig verify.Signature, digest []byte) error {
 	case sig.Origin == "" || client.Origin != sig.Origin:
 		return refused(errors.New("made on another page"))
 	}
+	// What no browser does, a program that holds a key can write.
+	if _, host, err := parseOrigin(sig.Origin); err != nil || !mayClaim(host, sig.RPID) {
+		return refused(errors.New("made for a relying party that its page is not of"))
+	}
 	if err := checkAuthenticator(sig.Authenticator, sig.RPID); err != nil {
 		return refused(err)
 	}
