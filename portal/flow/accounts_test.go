@@ -1,7 +1,9 @@
 package flow_test
 
 import (
+	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"testing"
 	"time"
@@ -216,5 +218,46 @@ func TestAChangedAddressIsToldWhateverBecomesOfTheStart(t *testing.T) {
 	}
 	if told != 1 {
 		t.Errorf("the old address was told %d times", told)
+	}
+}
+
+// Security case 3: freezing must not show. What a stranger who asks again is offered,
+// how long, with how many tries, and how many messages a code costs, stay as they
+// were; and so does the case that stood open meanwhile.
+func TestAStrangerCannotTellThatAnAccountIsFrozen(t *testing.T) {
+	r := newRig(t)
+	p := plan(policy.Reset)
+	p.Allowed, p.Life, p.Tries = []verify.Kind{verify.Email, verify.TOTP}, 7*time.Minute, 3
+	r.plans = map[policy.Purpose]policy.Plan{policy.Reset: p}
+	look := func(c *flow.Case) string {
+		t.Helper()
+		before := len(r.store.Messages)
+		options, err := r.nodes[0].Options(ctx, c)
+		if err != nil {
+			t.Fatal(err)
+		}
+		chosen, err := r.nodes[0].Choose(ctx, c.ID, verify.Email)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var wrong *flow.Wrong
+		if _, err := r.nodes[1].Prove(ctx, c.ID, []byte("000000"), nil); !errors.As(err, &wrong) {
+			t.Fatal(err)
+		}
+		return fmt.Sprint(options, c.Expires.Sub(c.Created), len(r.store.Messages)-before, chosen.Next(r.clock.Now()), wrong.Code, wrong.Left)
+	}
+	served, open := look(r.start(policy.Reset, "alice")), r.start(policy.Reset, "alice")
+	r.freeze(alice)
+	if frozen := look(r.start(policy.Reset, "alice")); frozen != served {
+		t.Errorf("served: %s\nfrozen: %s", served, frozen)
+	}
+	if _, err := r.store.Update(ctx, open.ID, func(_ context.Context, c *flow.Case) (flow.Effects, error) {
+		c.Closed = flow.ReasonFrozen
+		return flow.Effects{}, nil
+	}); err != nil {
+		t.Fatal(err)
+	}
+	if ghost := look(open); ghost != served {
+		t.Errorf("served: %s\nghost:  %s", served, ghost)
 	}
 }
