@@ -166,11 +166,11 @@ func (f *core) Options(ctx context.Context, c *flow.Case) ([]flow.Option, error)
 	return f.real.Options(ctx, c)
 }
 
-func (f *core) Choose(ctx context.Context, id string, k verify.Kind) (*flow.Case, error) {
+func (f *core) Choose(ctx context.Context, id string, k verify.Kind, why string) (*flow.Case, error) {
 	if err := f.note("choose"); err != nil {
 		return nil, err
 	}
-	return f.real.Choose(ctx, id, k)
+	return f.real.Choose(ctx, id, k, why)
 }
 
 func (f *core) Prove(ctx context.Context, id string, answer, hold []byte) (*flow.Case, error) {

@@ -103,6 +103,11 @@ func TestOnlyOfferedFactors(t *testing.T) {
 			t.Errorf("factor %q: %d, want %d", factor, a.StatusCode, want)
 		}
 	}
+	for why, want := range map[string]int{"call me at +49 160 1": 400, "Lost": 400, "lost": 303, "": 303} {
+		if a := b.post("/recover/choose", "factor", "totp", "why", why); a.StatusCode != want {
+			t.Errorf("why %q: %d, want %d", why, a.StatusCode, want)
+		}
+	}
 }
 
 // Security case 52: whatever a name is made of, it goes to the directory as it

@@ -388,8 +388,8 @@ func TestTheWayBackToARequest(t *testing.T) {
 	t.Parallel()
 	h := open(t)
 	b := h.tab()
-	page := b.get("/approve/" + goodLink).want(t, 200, "ApproveFirst")
-	if other := h.tab().get("/approve/" + strings.Repeat("B", 42) + "A").want(t, 200, "ApproveFirst"); len(other.Header) != len(page.Header) {
+	page := b.get("/approve/"+goodLink).want(t, 200, "ApproveFirst")
+	if other := h.tab().get("/approve/"+strings.Repeat("B", 42)+"A").want(t, 200, "ApproveFirst"); len(other.Header) != len(page.Header) {
 		t.Error("a stranger sees which links there are")
 	}
 	for _, bad := range []string{"x", "%2f%2fevil.example", "..%2f..%2fme", "@evil.example", goodLink + "A", goodLink[1:] + "%3d"} {

@@ -77,7 +77,15 @@ type Subject struct {
 	Lang    string
 	Ends    time.Time // when the case is over; zero: not known
 	Ask     Ask       // whom an approval may be asked of
+	// From is where the request came from, and Why what its author says happened:
+	// one of Whys. Both are for whoever is asked to vouch.
+	From string
+	Why  string
 }
+
+// Whys are the reasons somebody may give who asks another to vouch. A closed list:
+// free words would reach the approver with the portal's own weight.
+func Whys() []string { return []string{"lost", "new", "elsewhere", "other"} }
 
 // Ask says whom an approval may be asked of, and how they may answer. It comes
 // from the plan of the case.

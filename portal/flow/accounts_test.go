@@ -166,7 +166,7 @@ func TestALimitIsToldOnceADay(t *testing.T) {
 	}
 	fail := func(login string) {
 		c := r.start(policy.Reset, login)
-		if _, err := r.nodes[0].Choose(ctx, c.ID, verify.TOTP); err != nil {
+		if _, err := r.nodes[0].Choose(ctx, c.ID, verify.TOTP, ""); err != nil {
 			t.Fatal(err)
 		}
 		for range 5 {
@@ -230,7 +230,7 @@ func TestAStrangerCannotTellThatAnAccountIsFrozen(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		chosen, err := r.nodes[0].Choose(ctx, c.ID, verify.Email)
+		chosen, err := r.nodes[0].Choose(ctx, c.ID, verify.Email, "")
 		if err != nil {
 			t.Fatal(err)
 		}

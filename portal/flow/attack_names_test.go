@@ -102,7 +102,7 @@ func TestNamesOfOneAccountShareACounterThatDoesNotShow(t *testing.T) {
 		r := newRig(t)
 		answer := func(name string, right bool) {
 			c := r.start(policy.Reset, name)
-			c, err := r.nodes[0].Choose(ctx, c.ID, verify.TOTP)
+			c, err := r.nodes[0].Choose(ctx, c.ID, verify.TOTP, "")
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -159,7 +159,7 @@ func TestNamesOfOneAccountShareALimitOfSentCodesThatDoesNotShow(t *testing.T) {
 		sent := 0
 		for _, name := range []string{login, login, login, login, login + "@example.org", login + "@example.org"} {
 			c := r.start(policy.Reset, name)
-			_, err := r.nodes[0].Choose(ctx, c.ID, verify.Email)
+			_, err := r.nodes[0].Choose(ctx, c.ID, verify.Email, "")
 			seen[login] += map[bool]string{true: "sent ", false: "limited "}[err == nil]
 			if m := r.store.Messages; err == nil && m[len(m)-1].Who.ID != "" {
 				sent++
@@ -179,7 +179,7 @@ func TestNamesOfOneAccountShareALimitOfSentCodesThatDoesNotShow(t *testing.T) {
 func TestAFreshProofIsLimitedByTheAccount(t *testing.T) {
 	r := newRig(t)
 	wrong := func(c *flow.Case) error {
-		c, err := r.nodes[0].Choose(ctx, c.ID, verify.TOTP)
+		c, err := r.nodes[0].Choose(ctx, c.ID, verify.TOTP, "")
 		if err == nil {
 			_, err = r.nodes[0].Prove(ctx, c.ID, []byte("000000"), nil)
 		}

@@ -48,7 +48,7 @@ func TestRightAnswerDoesNotReviveAnEndedCase(t *testing.T) {
 				}
 			})
 			c := r.start(purpose, "alice")
-			c, err := r.nodes[0].Choose(ctx, c.ID, verify.Passkey)
+			c, err := r.nodes[0].Choose(ctx, c.ID, verify.Passkey, "")
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -137,7 +137,7 @@ func TestStrangerCannotCloseThePasskeyToItsOwner(t *testing.T) {
 	for range 40 {
 		c, err := r.nodes[0].Start(ctx, flow.StartRequest{Purpose: policy.Reset, Login: "alice", Address: addresses()})
 		if err == nil {
-			_, err = r.nodes[0].Choose(ctx, c.ID, verify.Passkey)
+			_, err = r.nodes[0].Choose(ctx, c.ID, verify.Passkey, "")
 		}
 		if err != nil {
 			t.Fatal(err)
@@ -180,7 +180,7 @@ func TestProofsDieWithWhatTheyRestedOn(t *testing.T) {
 				c := r.prove(r.prove(r.start(purpose, "alice"), verify.TOTP), verify.RecoveryCode)
 				r.clock.Advance(time.Minute)
 				change(r)
-				c, err := r.nodes[0].Choose(ctx, c.ID, verify.Email)
+				c, err := r.nodes[0].Choose(ctx, c.ID, verify.Email, "")
 				if err != nil {
 					t.Fatal(err)
 				}

@@ -62,6 +62,9 @@ type Case struct {
 	// Asked are the accounts an approval was asked of in this case. Each of them can
 	// say no until something is written, also after another one said yes.
 	Asked []directory.ID `json:",omitempty"`
+	// Said is what the requester said happened, when they last asked: one of
+	// verify.Whys, or empty.
+	Said string `json:",omitempty"`
 	// Votes are answers of those who were asked that were taken and not (yet) found
 	// right, over all requests of the case: to ask again gives no more tries.
 	Votes int `json:",omitempty"`

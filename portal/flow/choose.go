@@ -14,8 +14,9 @@ import (
 )
 
 // Choose opens a challenge of the chosen factor, in place of one that is open.
-// Choosing a sent code again sends a new one and keeps the count of misses.
-func (s *Service) Choose(ctx context.Context, id string, k verify.Kind) (*Case, error) {
+// Choosing a sent code again sends a new one and keeps the count of misses. Why is
+// told to whoever is asked to vouch: one of verify.Whys, or empty.
+func (s *Service) Choose(ctx context.Context, id string, k verify.Kind, why string) (*Case, error) {
 	c, err := s.Store.Case(ctx, id)
 	if err != nil {
 		return nil, err
@@ -32,7 +33,11 @@ func (s *Service) Choose(ctx context.Context, id string, k verify.Kind) (*Case, 
 			return c, err
 		}
 	}
-	ch, err := s.factors[k].Begin(ctx, s.subject(c))
+	subject := s.subject(c)
+	if subject.Why = ""; asks && slices.Contains(verify.Whys(), why) {
+		subject.Why = why
+	}
+	ch, err := s.factors[k].Begin(ctx, subject)
 	if errors.Is(err, verify.ErrNobody) {
 		return c, &Invalid{Code: "no_approver"}
 	} else if err != nil {
@@ -56,14 +61,14 @@ func (s *Service) Choose(ctx context.Context, id string, k verify.Kind) (*Case, 
 		if err := s.choosable(c, k); err != nil {
 			return Effects{}, err
 		}
-		c.Open = &ch
+		c.Open, c.Said = &ch, subject.Why
 		c.Turn++
 		for _, id := range asked {
 			if !slices.Contains(c.Asked, id) {
 				c.Asked = append(c.Asked, id)
 			}
 		}
-		chosen := s.event(c, "factor.chosen", ok, withFactor(k), withDetail("asked", join(asked)))
+		chosen := s.event(c, "factor.chosen", ok, withFactor(k), withDetail("asked", join(asked)), withDetail("why", subject.Why))
 		if over {
 			chosen.Outcome, chosen.Reason = refused, "limited"
 		}

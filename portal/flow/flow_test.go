@@ -48,7 +48,7 @@ func TestOneClassOpensOneGate(t *testing.T) {
 	r := newRig(t)
 	c := r.prove(r.start(policy.Reset, "alice"), verify.Email)
 	for _, k := range []verify.Kind{verify.Email, verify.SMS} {
-		if _, err := r.nodes[0].Choose(ctx, c.ID, k); !errors.Is(err, flow.ErrNotOffered) {
+		if _, err := r.nodes[0].Choose(ctx, c.ID, k, ""); !errors.Is(err, flow.ErrNotOffered) {
 			t.Errorf("choose %s after e-mail: %v, want ErrNotOffered", k, err)
 		}
 	}
@@ -146,7 +146,7 @@ func TestDecoysWalkAlikeAndOpenNothing(t *testing.T) {
 			walk = append(walk, string(x.Kind)+":"+x.Reason)
 		}
 		before := len(r.store.Messages)
-		c, err = r.nodes[0].Choose(ctx, c.ID, verify.Email)
+		c, err = r.nodes[0].Choose(ctx, c.ID, verify.Email, "")
 		if err != nil || len(r.store.Messages) != before+1 {
 			t.Fatalf("%s: choosing e-mail: %v", login, err)
 		}
@@ -170,7 +170,7 @@ func TestDecoysWalkAlikeAndOpenNothing(t *testing.T) {
 		}
 	}
 	// Even the very answer the factor expects opens nothing for a decoy.
-	c, err := r.nodes[0].Choose(ctx, r.start(policy.Reset, "nobody2").ID, verify.Passkey)
+	c, err := r.nodes[0].Choose(ctx, r.start(policy.Reset, "nobody2").ID, verify.Passkey, "")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -182,7 +182,7 @@ func TestDecoysWalkAlikeAndOpenNothing(t *testing.T) {
 // security case 9: of 200 answers at once no more are looked at than the limit.
 func TestParallelAnswersAreBounded(t *testing.T) {
 	r := newRig(t)
-	c, err := r.nodes[0].Choose(ctx, r.start(policy.Reset, "alice").ID, verify.TOTP)
+	c, err := r.nodes[0].Choose(ctx, r.start(policy.Reset, "alice").ID, verify.TOTP, "")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -200,7 +200,7 @@ func TestParallelAnswersAreBounded(t *testing.T) {
 func TestStrikesOutliveCases(t *testing.T) {
 	r := newRig(t)
 	for range 4 {
-		c, err := r.nodes[0].Choose(ctx, r.start(policy.Reset, "alice").ID, verify.TOTP)
+		c, err := r.nodes[0].Choose(ctx, r.start(policy.Reset, "alice").ID, verify.TOTP, "")
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -278,12 +278,12 @@ func TestSuccessEndsAllOtherCasesOfTheAccount(t *testing.T) {
 
 func TestAnswerOfAnEarlierTurnOpensNothing(t *testing.T) {
 	r := newRig(t)
-	c, err := r.nodes[0].Choose(ctx, r.start(policy.Reset, "alice").ID, verify.TOTP)
+	c, err := r.nodes[0].Choose(ctx, r.start(policy.Reset, "alice").ID, verify.TOTP, "")
 	if err != nil {
 		t.Fatal(err)
 	}
 	right := c.Open.State
-	if _, err = r.nodes[0].Choose(ctx, c.ID, verify.Email); err != nil { // "try another way"
+	if _, err = r.nodes[0].Choose(ctx, c.ID, verify.Email, ""); err != nil { // "try another way"
 		t.Fatal(err)
 	}
 	var w *flow.Wrong
@@ -355,7 +355,7 @@ func TestStrangerDoesNotSeeTheOwnersSuccess(t *testing.T) {
 		}
 		c, err := r.nodes[0].Load(ctx, c.ID)
 		note(c, err)
-		c, err = r.nodes[0].Choose(ctx, c.ID, verify.Email)
+		c, err = r.nodes[0].Choose(ctx, c.ID, verify.Email, "")
 		note(c, err)
 		for range 6 {
 			after, err := r.nodes[1].Prove(ctx, c.ID, c.Open.State, nil) // even with the very code

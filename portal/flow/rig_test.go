@@ -190,7 +190,7 @@ func (r *rig) start(p policy.Purpose, login string) *flow.Case {
 // prove gives the right answer for a factor.
 func (r *rig) prove(c *flow.Case, k verify.Kind) *flow.Case {
 	r.t.Helper()
-	c, err := r.nodes[0].Choose(ctx, c.ID, k)
+	c, err := r.nodes[0].Choose(ctx, c.ID, k, "")
 	if err != nil {
 		r.t.Fatalf("choose %s: %v", k, err)
 	}

@@ -53,7 +53,7 @@ func (v *vouchRig) ask(p policy.Purpose, login string) (*flow.Case, string) {
 
 func (v *vouchRig) request(c *flow.Case) (*flow.Case, string) {
 	v.t.Helper()
-	c, err := v.nodes[0].Choose(ctx, c.ID, verify.Approval)
+	c, err := v.nodes[0].Choose(ctx, c.ID, verify.Approval, "")
 	if err != nil {
 		v.t.Fatalf("ask: %v", err)
 	}
@@ -102,7 +102,7 @@ func (v *vouchRig) events(kind string) (list []audit.Event) {
 func TestAnApprovalIsOneOfTwoGates(t *testing.T) {
 	v := newVouchRig(t)
 	c := v.start(policy.Reset, "alice")
-	if _, err := v.nodes[0].Choose(ctx, c.ID, verify.Approval); !errors.Is(err, flow.ErrNotOffered) {
+	if _, err := v.nodes[0].Choose(ctx, c.ID, verify.Approval, ""); !errors.Is(err, flow.ErrNotOffered) {
 		t.Fatalf("asked for before anything was proved: %v", err)
 	}
 	c, token := v.request(v.prove(c, verify.RecoveryCode))
@@ -343,16 +343,16 @@ func TestAskingIsLimited(t *testing.T) {
 	v := newVouchRig(t, func(r *rig) { r.limits = counted })
 	for n := range 3 {
 		c := v.prove(v.start(policy.Reset, "alice"), verify.RecoveryCode)
-		_, err := v.nodes[0].Choose(ctx, c.ID, verify.Approval)
+		_, err := v.nodes[0].Choose(ctx, c.ID, verify.Approval, "")
 		if limited := errors.As(err, new(*flow.Limited)); limited != (n == 2) {
 			t.Errorf("request %d of one person: %v", n, err)
 		}
 	}
 	c := v.prove(v.start(policy.Reset, "bob"), verify.RecoveryCode)
-	if _, err := v.nodes[0].Choose(ctx, c.ID, verify.Approval); err != nil {
+	if _, err := v.nodes[0].Choose(ctx, c.ID, verify.Approval, ""); err != nil {
 		t.Errorf("the third of one approver: %v", err)
 	}
-	if _, err := v.nodes[0].Choose(ctx, c.ID, verify.Approval); !errors.As(err, new(*flow.Limited)) {
+	if _, err := v.nodes[0].Choose(ctx, c.ID, verify.Approval, ""); !errors.As(err, new(*flow.Limited)) {
 		t.Errorf("the fourth of one approver: %v", err)
 	}
 }
@@ -363,7 +363,7 @@ func TestNobodyToAskIsSaid(t *testing.T) {
 	v.voucher.Voters = nil
 	c := v.prove(v.start(policy.Reset, "alice"), verify.RecoveryCode)
 	var invalid *flow.Invalid
-	if _, err := v.nodes[0].Choose(ctx, c.ID, verify.Approval); !errors.As(err, &invalid) || invalid.Code != "no_approver" {
+	if _, err := v.nodes[0].Choose(ctx, c.ID, verify.Approval, ""); !errors.As(err, &invalid) || invalid.Code != "no_approver" {
 		t.Errorf("%v", err)
 	}
 	if got := v.prove(c, verify.TOTP); got.Next(v.clock.Now()) != flow.StepNewPassword {
@@ -434,7 +434,7 @@ func TestAskingAgainGivesNoMoreTries(t *testing.T) {
 	c, _ := v.ask(policy.Reset, "alice")
 	tries := 0
 	for range 5 {
-		again, err := v.nodes[0].Choose(ctx, c.ID, verify.Approval)
+		again, err := v.nodes[0].Choose(ctx, c.ID, verify.Approval, "")
 		if err != nil {
 			break
 		}
@@ -508,7 +508,7 @@ func TestWhoMayNotAskCausesNoWork(t *testing.T) {
 	c, _ := v.ask(policy.Reset, "alice")
 	begun := v.voucher.Begun
 	for range 5 {
-		if _, err := v.nodes[0].Choose(ctx, c.ID, verify.Approval); !errors.As(err, new(*flow.Limited)) {
+		if _, err := v.nodes[0].Choose(ctx, c.ID, verify.Approval, ""); !errors.As(err, new(*flow.Limited)) {
 			t.Errorf("%v", err)
 		}
 	}

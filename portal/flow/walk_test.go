@@ -35,7 +35,7 @@ func (r *rig) at(step flow.Step) *flow.Case {
 	case flow.StepChoose:
 		return r.start(policy.Reset, "alice")
 	case flow.StepAnswer:
-		c, err := r.nodes[0].Choose(ctx, r.start(policy.Reset, "alice").ID, verify.TOTP)
+		c, err := r.nodes[0].Choose(ctx, r.start(policy.Reset, "alice").ID, verify.TOTP, "")
 		if err != nil {
 			r.t.Fatal(err)
 		}
@@ -72,7 +72,7 @@ func (r *rig) act(s *flow.Service, c *flow.Case, act string) error {
 	var err error
 	switch act {
 	case "choose":
-		_, err = s.Choose(ctx, c.ID, verify.Email)
+		_, err = s.Choose(ctx, c.ID, verify.Email, "")
 	case "prove-right", "prove-wrong":
 		answer := []byte("guess")
 		if now, e := s.Load(ctx, c.ID); e == nil && now.Open != nil && act == "prove-right" {
@@ -155,7 +155,7 @@ func TestRandomWalksNeverWriteUnproven(t *testing.T) {
 		writes := r.dir.Written()
 		switch act := weighted[rng.IntN(len(weighted))]; act {
 		case "choose":
-			s.Choose(ctx, c.ID, before.Plan.Allowed[rng.IntN(len(before.Plan.Allowed))])
+			s.Choose(ctx, c.ID, before.Plan.Allowed[rng.IntN(len(before.Plan.Allowed))], "")
 		case "prove-right":
 			// An answer may come from any tab: only the case's own opens it.
 			from := c

@@ -48,6 +48,7 @@ func (s *scene) asks(tab *Tab, purpose, login string, nth int) (number string) {
 	tab.Fill("answer", s.codes[login][nth])
 	tab.Submit()
 	tab.WantStep("choose")
+	tab.Eval(`document.querySelector('select[name=why]').value = "lost", ""`)
 	tab.Choose("approval")
 	tab.WantStep("wait")
 	number = tab.Eval(`document.querySelector('.plate').lastChild.textContent.trim()`)
@@ -113,7 +114,7 @@ func TestAManagerVouches(t *testing.T) {
 				manager.Click(`button[name=factor][value=passkey]`)
 				manager.Click(`form[data-passkey=get] button`)
 				manager.WantStep("answer")
-				if says := manager.Where(); !strings.Contains(says, "user1") {
+				if says := manager.Where(); !strings.Contains(says, "user1") || !strings.Contains(says, "they lost their phone or key") {
 					t.Fatalf("the manager reads %s", says)
 				}
 				wrong := "10"

@@ -126,7 +126,11 @@ func (s *Site) choose(d door) func(*visit, form) error {
 		if kind.Class() == "" {
 			return &errForm{"no such factor"}
 		}
-		c, err := s.Flow.Choose(v.ctx(), id, kind)
+		why := f["why"]
+		if why != "" && !slices.Contains(verify.Whys(), why) {
+			return &errForm{"no such reason"}
+		}
+		c, err := s.Flow.Choose(v.ctx(), id, kind, why)
 		return s.next(v, d, c, err)
 	}
 }

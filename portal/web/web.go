@@ -39,7 +39,7 @@ type Cases interface {
 // Proofs are asked for and checked.
 type Proofs interface {
 	Options(ctx context.Context, c *flow.Case) ([]flow.Option, error)
-	Choose(ctx context.Context, id string, k verify.Kind) (*flow.Case, error)
+	Choose(ctx context.Context, id string, k verify.Kind, why string) (*flow.Case, error)
 	Prove(ctx context.Context, id string, answer, hold []byte) (*flow.Case, error)
 }
 

@@ -147,7 +147,7 @@ func (f *Factor) Begin(ctx context.Context, s verify.Subject) (verify.Challenge,
 // the requester's to say.
 func (f *Factor) deliveries(s verify.Subject, ch verify.Challenge, to directory.User) []verify.Delivery {
 	to.Groups = nil
-	args := map[string]string{"requester": s.User.Name, "login": s.User.Login, "purpose": s.Purpose, "until": ch.Expires.Format(time.RFC3339)}
+	args := map[string]string{"requester": s.User.Name, "login": s.User.Login, "purpose": s.Purpose, "why": s.Why, "until": ch.Expires.Format(time.RFC3339)}
 	list := []verify.Delivery{{Channel: "mail", Template: "approval_request", Args: args, To: &to}}
 	if s.Ask.SMS && len(to.Phone) > 0 {
 		list = append(list, verify.Delivery{Channel: "sms", Template: "approval_request", Args: args, To: &to})

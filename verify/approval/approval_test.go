@@ -141,6 +141,7 @@ func TestADecoyAsksNobody(t *testing.T) {
 func TestASignedYesCanBeCheckedLater(t *testing.T) {
 	town := newTown()
 	f, s := town.factor(t), town.subject(plain)
+	s.From, s.Why = "192.0.2.7", "lost"
 	ch, err := f.Begin(t.Context(), s)
 	if err != nil {
 		t.Fatal(err)
@@ -161,7 +162,7 @@ func TestASignedYesCanBeCheckedLater(t *testing.T) {
 	}
 	said, err := r.Verify(check)
 	want := Statement{Type: statementType, Portal: origin, Case: "case-1", Purpose: "reset", Requester: anna, RequesterLogin: "anna", Approver: mary, ApproverLogin: "mary",
-		Manager: true, Decision: "approve", Number: number(t, ch), Nonce: said.Nonce, Asked: town.now, Expires: town.now.Add(15 * time.Minute)}
+		Manager: true, From: "192.0.2.7", Why: "lost", Decision: "approve", Number: number(t, ch), Nonce: said.Nonce, Asked: town.now, Expires: town.now.Add(15 * time.Minute)}
 	if got, _ := json.Marshal(said); err != nil || string(got) != string(r.Statement) || len(said.Nonce) != 16 {
 		t.Fatalf("%v: %s", err, got)
 	}
@@ -171,6 +172,7 @@ func TestASignedYesCanBeCheckedLater(t *testing.T) {
 	for what, spoil := range map[string]func(*Record){
 		"another requester": func(r *Record) { r.Statement = bytes.Replace(r.Statement, []byte("corp:anna"), []byte("corp:eve"), 1) },
 		"another purpose":   func(r *Record) { r.Statement = bytes.Replace(r.Statement, []byte(`"reset"`), []byte(`"unlock"`), 1) },
+		"another reason":    func(r *Record) { r.Statement = bytes.Replace(r.Statement, []byte(`"lost"`), []byte(`"new"`), 1) },
 		"another case":      func(r *Record) { r.Statement = bytes.Replace(r.Statement, []byte("case-1"), []byte("case-2"), 1) },
 		"a key more":        func(r *Record) { r.Statement = append(r.Statement[:len(r.Statement)-1], []byte(`,"x":1}`)...) },
 		"a space":           func(r *Record) { r.Statement = append(r.Statement, ' ') },

@@ -25,6 +25,8 @@ type Statement struct {
 	Approver       directory.ID `json:"approver"`
 	ApproverLogin  string       `json:"approver_login"`
 	Manager        bool         `json:"manager"` // of the requester, by the directory's word
+	From           string       `json:"from"`    // client address of the request
+	Why            string       `json:"why"`     // one of verify.Whys; empty: not said
 	Decision       string       `json:"decision"`
 	// Number is the one only the requester's screen showed. Nonce keeps whoever sees
 	// the digest from trying the ninety numbers there are.
@@ -49,7 +51,7 @@ func (f *Factor) statement(s verify.Subject, c verify.Challenge, st state, by di
 		manager = manager || v.ID == by.ID && v.Manager
 	}
 	text, err = json.Marshal(Statement{Type: statementType, Portal: f.Origin, Case: s.Case, Purpose: s.Purpose, Requester: s.ID, RequesterLogin: s.User.Login,
-		Approver: by.ID, ApproverLogin: by.Login, Manager: manager, Decision: "approve", Number: st.Number, Nonce: st.Nonce,
+		Approver: by.ID, ApproverLogin: by.Login, Manager: manager, From: s.From, Why: s.Why, Decision: "approve", Number: st.Number, Nonce: st.Nonce,
 		Asked: st.At.UTC().Truncate(time.Second), Expires: c.Expires.UTC()})
 	if err != nil {
 		return nil, nil, fmt.Errorf("approval: %w", err)

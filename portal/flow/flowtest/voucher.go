@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"slices"
+	"sync"
 	"time"
 
 	"postern/directory"
@@ -17,14 +18,21 @@ type Voucher struct {
 	Voters []directory.User
 	Now    func() time.Time
 	Unfit  error // Stands, Ballot and Vote return it when set
+	mu     sync.Mutex
 	Voted  int
 	Begun  int
+}
+
+func (v *Voucher) count(n *int) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	*n++
 }
 
 func (*Voucher) Kind() verify.Kind { return verify.Approval }
 
 func (v *Voucher) Begin(_ context.Context, s verify.Subject) (verify.Challenge, error) {
-	v.Begun++
+	v.count(&v.Begun)
 	ch := verify.Challenge{Kind: verify.Approval, State: []byte(s.Case), Expires: v.Now().Add(10 * time.Minute)}
 	if s.User == nil {
 		return ch, nil
@@ -66,7 +74,7 @@ func (v *Voucher) Ballot(_ context.Context, s verify.Subject, c verify.Challenge
 }
 
 func (v *Voucher) Vote(_ context.Context, s verify.Subject, c verify.Challenge, vote verify.Vote) (verify.Evidence, error) {
-	v.Voted++
+	v.count(&v.Voted)
 	if err := v.fit(s, c, vote.By.ID); err != nil {
 		return verify.Evidence{}, err
 	}

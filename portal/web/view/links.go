@@ -25,6 +25,7 @@ type Approve struct {
 	Purpose       policy.Purpose
 	Asked, Until  time.Time
 	Door, Address string
+	Why           string        // what happened, as they say: one of verify.Whys, or empty
 	Proofs        []verify.Kind // what they proved already
 	Passkey       string        // options to sign with, as JSON; empty: no passkey of theirs may
 	TOTP          bool          // a code of their app will do

@@ -158,6 +158,9 @@ func (s *set) facts(m notify.Message) []fact {
 	if p := m.Args["purpose"]; p != "" && m.Template == "approval_request" {
 		add("approve.want", s.say("approve.want_"+p, nil), false)
 	}
+	if why := m.Args["why"]; slices.Contains(verify.Whys(), why) {
+		add("approve.why", s.say("approve.why_"+why, nil), false)
+	}
 	add("mail.approver", m.Args["approver"], false)
 	add("mail.note", m.Args["note"], false)
 	if until := rfc3339(m.Args["until"]); !until.IsZero() {

@@ -164,6 +164,11 @@ func shut(all []Option) []Option {
 	return list
 }
 
+// vouching reports whether somebody can be asked to vouch now.
+func vouching(all []Option) bool {
+	return slices.ContainsFunc(all, func(o Option) bool { return o.Kind == verify.Approval && o.Reason == "" })
+}
+
 func (w *words) rule(r Rule) string { return w.say("rule."+r.Code, i18n.Args{"N": r.Limit}) }
 
 // unfit is the sentence for why a request is not somebody's to answer.
