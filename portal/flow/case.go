@@ -59,6 +59,12 @@ type Case struct {
 	// Asked are the accounts an approval was asked of in this case. Each of them can
 	// say no until something is written, also after another one said yes.
 	Asked []directory.ID `json:",omitempty"`
+	// Of a case that a technician began: why, and the number in their own system.
+	Cause, Ticket string `json:",omitempty"`
+	// Claimed is when the person on the telephone opened it in their browser.
+	Claimed time.Time `json:",omitzero"`
+	// Tell are addresses beside the person's that hear of what comes of it.
+	Tell []string `json:",omitempty"`
 	// Note is why somebody said no, in their words.
 	Note string `json:",omitempty"`
 
@@ -168,7 +174,7 @@ func (c *Case) Next(now time.Time) Step {
 		return StepRefused
 	}
 	if c.Open != nil && now.Before(c.Open.Expires) {
-		if c.Open.Kind == verify.Approval {
+		if c.Open.Kind == verify.Approval || c.Open.Kind == verify.Handover {
 			return StepWait
 		}
 		return StepAnswer

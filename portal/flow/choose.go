@@ -77,7 +77,7 @@ func (s *Service) choosable(c *Case, k verify.Kind) error {
 
 // takeSending takes every limit that what a challenge sends costs.
 func (s *Service) takeSending(ctx context.Context, c *Case, ch verify.Challenge, asked []directory.ID) (over bool, err error) {
-	if len(asked) > 0 {
+	if ch.Kind == verify.Approval && len(asked) > 0 {
 		// Somebody who wants a yes asks again and again, until it is given to have
 		// peace (security case 98). Only after a proof can anybody be asked at all, so
 		// these limits may show.

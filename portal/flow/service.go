@@ -177,7 +177,11 @@ func (s *Service) decoyID(seed string) directory.ID {
 func seedOf(login string) string { return strings.ToLower(strings.TrimSpace(login)) }
 
 func (s *Service) subject(c *Case) verify.Subject {
-	return verify.Subject{ID: c.Key, User: c.Somebody(), Case: c.ID, Purpose: string(c.Purpose), Lang: c.Lang, Ends: c.Expires, Ask: c.Plan.Ask}
+	sub := verify.Subject{ID: c.Key, User: c.Somebody(), Case: c.ID, Purpose: string(c.Purpose), Lang: c.Lang, Ends: c.Expires, Ask: c.Plan.Ask}
+	if c.Door == access.Desk {
+		sub.Helper = &c.By.User
+	}
+	return sub
 }
 
 var crockford = base32.NewEncoding("0123456789ABCDEFGHJKMNPQRSTVWXYZ").WithPadding(base32.NoPadding)

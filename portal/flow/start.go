@@ -105,6 +105,8 @@ func (s *Service) newCase(ctx context.Context, r StartRequest) (c *Case, seen Ef
 	now := s.Now()
 	c = &Case{ID: s.random(20), Purpose: r.Purpose, Door: r.Door, Address: r.Address, Lang: r.Lang, Login: r.Login, By: r.By, Created: now}
 	switch {
+	case r.Purpose == policy.Assist || r.Door == access.Desk:
+		return nil, seen, "", ErrNotOffered // see Assist
 	case r.Purpose == policy.StepUp:
 		if r.By.ID == "" {
 			return nil, seen, "", ErrNotOffered

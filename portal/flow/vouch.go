@@ -103,22 +103,9 @@ func (s *Service) seat(ctx context.Context, token string, by access.Principal) (
 	if by.ID == "" || l.Account != by.ID {
 		return nil, directory.User{}, ErrNoRequest
 	}
-	u, err := s.Directory.Read(ctx, by.User)
-	switch {
-	case errors.Is(err, directory.ErrNotFound):
-		return nil, u, ErrNoRequest
-	case err != nil:
+	u, err := s.voter(ctx, by)
+	if err != nil {
 		return nil, u, err
-	case u.ID != by.ID, s.Policy.Eligible(u) != "", !u.State.PasswordSet.Equal(by.User.State.PasswordSet):
-		return nil, u, ErrNoRequest
-	}
-	if frozen, err := s.frozen(ctx, u.ID); err != nil {
-		return nil, u, err
-	} else if frozen {
-		return nil, u, ErrNoRequest
-	}
-	if !slices.ContainsFunc(by.By, func(k verify.Kind) bool { return k.Class() == verify.Possession }) {
-		return nil, u, ErrWeak
 	}
 	c, err := s.Store.Case(ctx, l.Case)
 	if errors.Is(err, ErrNoCase) {
@@ -132,6 +119,29 @@ func (s *Service) seat(ctx context.Context, token string, by access.Principal) (
 	return c, u, nil
 }
 
+// voter reads somebody signed in again. Whose account may not use the portal any
+// more, or got another password, is nobody.
+func (s *Service) voter(ctx context.Context, by access.Principal) (directory.User, error) {
+	u, err := s.Directory.Read(ctx, by.User)
+	switch {
+	case errors.Is(err, directory.ErrNotFound):
+		return u, ErrNoRequest
+	case err != nil:
+		return u, err
+	case u.ID != by.ID, s.Policy.Eligible(u) != "", !u.State.PasswordSet.Equal(by.User.State.PasswordSet):
+		return u, ErrNoRequest
+	}
+	if frozen, err := s.frozen(ctx, u.ID); err != nil {
+		return u, err
+	} else if frozen {
+		return u, ErrNoRequest
+	}
+	if !slices.ContainsFunc(by.By, func(k verify.Kind) bool { return k.Class() == verify.Possession }) {
+		return u, ErrWeak
+	}
+	return u, nil
+}
+
 // Vouch takes a yes. It counts before it is looked at, is checked outside of the
 // row's lock, and is recorded only in the turn it was given in; the requester's
 // account, and that the one who vouches still may, are looked at again then
@@ -141,10 +151,14 @@ func (s *Service) Vouch(ctx context.Context, a Answer) (Request, error) {
 	if err != nil {
 		return Request{}, err
 	}
+	return s.vouch(ctx, c, voter, a, verify.Approval)
+}
+
+func (s *Service) vouch(ctx context.Context, c *Case, voter directory.User, a Answer, kind verify.Kind) (Request, error) {
 	if err := s.take(ctx, limit.Answer, "vouch\x00"+string(voter.ID)); err != nil {
 		return Request{Case: c}, err
 	}
-	if err := s.notMutual(ctx, c, voter.ID); err != nil {
+	if err := s.notMutual(ctx, c, voter.ID); kind == verify.Approval && err != nil {
 		return s.unfit(ctx, c, voter, a, err)
 	}
 	if _, why, err := s.again(ctx, c); err != nil {
@@ -153,11 +167,11 @@ func (s *Service) Vouch(ctx context.Context, a Answer) (Request, error) {
 		c, err := s.close(ctx, c, why, "found when somebody vouched")
 		return Request{Case: c}, err
 	}
-	taken, open, err := s.takeVote(ctx, c)
+	taken, open, err := s.takeVote(ctx, c, kind)
 	if err != nil {
 		return Request{Case: c}, err
 	}
-	v, can := s.factors[verify.Approval].(verify.Voucher)
+	v, can := s.factors[kind].(verify.Voucher)
 	if !can {
 		return Request{Case: c}, ErrNotOffered
 	}
@@ -165,14 +179,14 @@ func (s *Service) Vouch(ctx context.Context, a Answer) (Request, error) {
 	if err != nil {
 		return s.unfit(ctx, taken, voter, a, err)
 	}
-	return s.vouched(ctx, taken, voter, a, ev)
+	return s.vouched(ctx, taken, voter, a, kind, ev)
 }
 
 // takeVote counts one try under the lock.
-func (s *Service) takeVote(ctx context.Context, before *Case) (c *Case, open verify.Challenge, err error) {
+func (s *Service) takeVote(ctx context.Context, before *Case, kind verify.Kind) (c *Case, open verify.Challenge, err error) {
 	now := s.Now()
 	c, err = s.Store.Update(ctx, before.ID, func(_ context.Context, c *Case) (Effects, error) {
-		if c.Next(now) != StepWait || c.Turn != before.Turn || c.Open.Misses >= maxVotes {
+		if c.Next(now) != StepWait || c.Open.Kind != kind || c.Turn != before.Turn || c.Open.Misses >= maxVotes {
 			return Effects{}, ErrConflict
 		}
 		c.Open.Misses++
@@ -194,7 +208,11 @@ func (s *Service) unfit(ctx context.Context, taken *Case, voter directory.User, 
 		if c.Turn != taken.Turn || !c.Live(now) {
 			return Effects{}, ErrConflict
 		}
-		e := Effects{Events: events(s.voterEvent(c, "approval.failed", failed, voter, a, withReason(reason)))}
+		what := "approval.failed"
+		if c.Open != nil && c.Open.Kind == verify.Handover {
+			what = "number.failed"
+		}
+		e := Effects{Events: events(s.voterEvent(c, what, failed, voter, a, withReason(reason)))}
 		if wrong != "" && c.Open != nil && c.Open.Misses >= maxVotes {
 			c.end(ReasonTries)
 			e.Events = append(e.Events, s.event(c, "case.closed", refused, withReason(string(ReasonTries))))
@@ -225,17 +243,22 @@ func wrongVote(cause error, code string) string {
 }
 
 // vouched records a yes, and what follows from it, in one transaction.
-func (s *Service) vouched(ctx context.Context, taken *Case, voter directory.User, a Answer, ev verify.Evidence) (Request, error) {
+func (s *Service) vouched(ctx context.Context, taken *Case, voter directory.User, a Answer, kind verify.Kind, ev verify.Evidence) (Request, error) {
 	now := s.Now()
 	c, err := s.Store.Update(ctx, taken.ID, func(ctx context.Context, c *Case) (Effects, error) {
 		if c.Turn != taken.Turn || c.Next(now) != StepWait {
 			return Effects{}, ErrConflict
 		}
-		if err := s.pair(ctx, c, voter.ID, now); err != nil {
-			return Effects{}, err
+		what := "number.matched"
+		if kind == verify.Approval {
+			what = "approval.given"
+			if err := s.pair(ctx, c, voter.ID, now); err != nil {
+				return Effects{}, err
+			}
 		}
-		s.accept(c, verify.Approval, ev, now)
-		given := s.voterEvent(c, "approval.given", ok, voter, a)
+		s.accept(c, kind, ev, now)
+		given := s.voterEvent(c, what, ok, voter, a)
+		given.Factor = string(kind)
 		given.Proof = ev.Record
 		e := Effects{Events: []audit.Event{given}}
 		if c.Proven() {

@@ -61,6 +61,10 @@ func (a *Accounts) Put(m notify.Message) (tokens []string) {
 	return tokens
 }
 
+func (a *Accounts) AddLink(_ context.Context, l notify.LinkTo) (string, error) {
+	return l.Kind.Path() + a.Put(notify.Message{Links: []notify.LinkTo{l}})[0], a.Fail
+}
+
 func (a *Accounts) Link(_ context.Context, kind notify.LinkKind, token string) (notify.Link, error) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
