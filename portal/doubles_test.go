@@ -29,13 +29,16 @@ type own struct {
 	methods []verify.Credential
 	offered map[string]bool
 	calls   []string
-	ended   error // of Still
+	groups  []string // that Still reads
+	ended   error    // of Still
 }
 
 func (o *own) Still(_ context.Context, w enrol.Who) (directory.User, error) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	return w.Principal.User, o.ended
+	u := w.Principal.User
+	u.Groups = o.groups
+	return u, o.ended
 }
 
 func (o *own) Kinds() []verify.Kind {

@@ -32,6 +32,7 @@ type house struct {
 	own      *own
 	sessions *rows
 	limits   *limits
+	desk     *desk // what the desk asks, in a house withDesk
 	log      *lockedBuffer
 	stop     context.CancelFunc
 	ended    chan error // what Run returned

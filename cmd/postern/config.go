@@ -22,6 +22,7 @@ import (
 	"postern/directory/ad"
 	"postern/directory/openldap"
 	"postern/portal"
+	"postern/portal/access"
 	"postern/portal/limit"
 	"postern/portal/notify"
 	"postern/portal/notify/sms"
@@ -52,6 +53,7 @@ type Config struct {
 	Alerts      Alerts          `yaml:"alerts"`
 	SMS         sms.Config      `yaml:"sms"`
 	Policy      policy.Config   `yaml:"policy"`
+	Access      access.Config   `yaml:"access"`
 	Factors     Factors         `yaml:"factors"`
 	Password    password.Config `yaml:"password"`
 	Limits      limit.Config    `yaml:"limits"`
@@ -224,6 +226,7 @@ func (c *Config) validate(r *reader) {
 	r.add("alerts", c.Alerts.Validate()...)
 	r.add("sms", c.SMS.Validate()...)
 	r.add("policy", c.Policy.Validate()...)
+	r.add("access", c.Access.Validate()...)
 	c.validateFactors(r)
 	r.add("password", c.Password.Validate()...)
 	r.add("limits", c.Limits.Validate()...)

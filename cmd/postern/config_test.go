@@ -157,6 +157,7 @@ store:
 policy:
   plans:
     reset: {gates: 1, alone: [email]}
+access: {roles: {operator: [""], auditor: ["CN=Audit,"], janitor: [x]}}
 limits:
   answer: 0/15m
 directories:
@@ -182,10 +183,11 @@ password:
 	for _, want := range []string{
 		"public_url: ", "line 2: listen: ", "line 3: time_zone: ", "line 4: keys: ", "line 5: brand.name: ", "brand.support_url: ", "brand.colour: ",
 		"line 6: overlay.static: ", "line 7: trusted_proxies[0]: ", "store.postgres: must be a reference", "line 13: policy.plans.reset",
-		"line 15: limits.answer: ", "line 17: directories[0].name: ", "directories[0].ad.servers[0]: ", "line 21: directories[0].ad.bind_password: must be a reference",
-		"directories[0].ad.base_dn", "line 23: directories[0].ad.skip_verify: unknown key", "line 24: directories[1]: ad, openldap: ", "directories[2].name: ",
-		"line 29: directories[2].openldap.bind_password: ",
-		"line 32: password.breached_url: ", "line 33: password.breached_ca_file: open " + filepath.Join(dir, "none.pem"),
+		"line 14: access.roles.operator[0]: is empty", "line 14: access.roles.auditor[0]: ", "line 14: access.roles.janitor: unknown key",
+		"line 16: limits.answer: ", "line 18: directories[0].name: ", "directories[0].ad.servers[0]: ", "line 22: directories[0].ad.bind_password: must be a reference",
+		"directories[0].ad.base_dn", "line 24: directories[0].ad.skip_verify: unknown key", "line 25: directories[1]: ad, openldap: ", "directories[2].name: ",
+		"line 30: directories[2].openldap.bind_password: ",
+		"line 33: password.breached_url: ", "line 34: password.breached_ca_file: open " + filepath.Join(dir, "none.pem"),
 	} {
 		if !strings.Contains(told, want) {
 			t.Errorf("not told: %s", want)

@@ -18,6 +18,7 @@ import (
 
 	"postern/directory/ad"
 	"postern/directory/embedded"
+	"postern/portal/access"
 	"postern/portal/notify"
 	"postern/portal/policy"
 	"postern/portal/store"
@@ -198,6 +199,7 @@ func (d *demo) program(ctx context.Context, addr string, log *slog.Logger) (*pro
 	cfg.Brand.Organisation = "example.org"
 	cfg.Brand.Support = "555 0100"
 	cfg.Directories = []Directory{{Name: demoDirectory, AD: d.directory()}}
+	cfg.Access.Roles = access.Roles{Technician: []string{embedded.Technicians}, Operator: []string{embedded.Operators}}
 	for _, plan := range []*policy.PlanConfig{&cfg.Policy.Plans.Reset, &cfg.Policy.Plans.Unlock} {
 		plan.Allowed = append(plan.Allowed, verify.SMS, verify.Approval)
 	}
@@ -267,6 +269,7 @@ func (d *demo) tellPeople(p *program, took time.Duration) {
 	d.say("  locked account       \"locked1\", without a new password")
 	d.say("  must change          \"mustchange1\", or \"expired1\": change with the old password")
 	d.say("  first set-up         sign in as \"user20\" with its password and a mailed code")
+	d.say("  operators' pages     sign in as \"operator1\" with password and app, then %s/desk", url)
 	d.say("  nobody to help       \"admin1\", \"disabled1\" or a made-up name: all look alike\n")
 	d.say("For scripts: %s", filepath.Join(d.dir, "demo.json"))
 	d.say("Ctrl-C stops it.")

@@ -248,8 +248,11 @@ func (k known) what() string {
 		return "expired"
 	}
 	for _, g := range k.Groups {
-		if g == embedded.Technicians {
+		switch g {
+		case embedded.Technicians:
 			return "tech"
+		case embedded.Operators:
+			return "operator"
 		}
 	}
 	if strings.HasPrefix(k.Login, "manager") || strings.HasPrefix(k.Login, "director") {

@@ -20,11 +20,9 @@ import (
 	"postern/directory"
 	"postern/portal/access"
 	"postern/portal/audit"
-	"postern/portal/flow"
-	"postern/portal/notify/sms"
+	"postern/portal/enrol"
 	"postern/portal/policy"
 	"postern/portal/store"
-	"postern/verify"
 )
 
 func (c *cli) policy() *cobra.Command {
@@ -129,8 +127,8 @@ func (c *cli) loadPolicy(path string) (Config, error) {
 
 // enrolments is what a survey asks of the store (*store.DB).
 type enrolments interface {
-	Methods(ctx context.Context, owner directory.ID) ([]verify.Credential, error)
-	Strikes(ctx context.Context, key directory.ID, kind verify.Kind) (flow.Strikes, error)
+	enrol.Credentials
+	strikes
 	Export(ctx context.Context, q audit.Query, each func(audit.Event) error) error
 }
 
@@ -159,21 +157,11 @@ func (s *survey) add(cfg Config) error {
 	if err != nil {
 		return fmt.Errorf("--%w", err)
 	}
-	one := asked{sim, func(directory.User) bool { return false }}
-	if cfg.SMS.On() {
-		numbers, err := sms.NewNumbers(cfg.SMS.Region, cfg.SMS.Countries)
-		if err != nil {
-			return err
-		}
-		one.phone = func(u directory.User) bool {
-			if len(u.Phone) == 0 {
-				return false
-			}
-			_, err := numbers.Normalize(u.Phone[0]) // codes go to the first
-			return err == nil
-		}
+	phone, err := cfg.phone()
+	if err != nil {
+		return err
 	}
-	s.asked = append(s.asked, one)
+	s.asked = append(s.asked, asked{sim, phone})
 	return nil
 }
 
@@ -236,32 +224,13 @@ type subject struct {
 	means policy.Means
 }
 
-// look reads what u has. Everything unknown is an error: a guess would strand
-// people, or count some as stranded who are not.
+// look reads what u has. Phones are each policy's to judge.
 func (s *survey) look(ctx context.Context, u directory.User) (subject, error) {
-	one := subject{user: u, means: policy.Means{Mail: len(u.Mail) > 0, Manager: u.Manager != ""}}
-	methods, err := s.db.Methods(ctx, u.ID)
+	m, err := enrol.Lookup{Credentials: s.db, Ended: ended(s.db)}.Means(ctx, u)
 	if err != nil {
-		return one, fmt.Errorf("%s: %w", u.Login, err)
+		return subject{}, fmt.Errorf("%s: %w", u.Login, err)
 	}
-	for _, m := range methods {
-		if !slices.Contains(one.means.Enrolled, m.Kind) {
-			one.means.Enrolled = append(one.means.Enrolled, m.Kind)
-		}
-	}
-	for _, k := range append(slices.Clone(one.means.Enrolled), verify.Email, verify.SMS, verify.Password) {
-		if !k.Guessable() {
-			continue
-		}
-		n, err := s.db.Strikes(ctx, u.ID, k)
-		if err != nil {
-			return one, fmt.Errorf("%s: %w", u.Login, err)
-		}
-		if n.Consecutive >= flow.DefaultStrikeRule.Hard {
-			one.means.Ended = append(one.means.Ended, k)
-		}
-	}
-	return one, nil
+	return subject{user: u, means: m}, nil
 }
 
 func (s *survey) one(ctx context.Context, login string) (*report, error) {
@@ -350,6 +319,9 @@ func (s *survey) many(ctx context.Context, groupName string) (*report, error) {
 func (s *survey) known(ctx context.Context) ([]directory.ID, error) {
 	seen := map[directory.ID]bool{}
 	err := s.db.Export(ctx, audit.Query{}, func(e audit.Event) error {
+		if e.Kind == audit.PolicyExplained {
+			return nil // asking about people must not make them some who came
+		}
 		// Names that belong to nobody are counted too, by no directory's name.
 		if name, _, ok := strings.Cut(string(e.Subject), ":"); ok && slices.Contains(s.names, name) {
 			seen[e.Subject] = true

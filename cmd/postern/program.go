@@ -55,6 +55,7 @@ type program struct {
 	flow     *flow.Service
 	server   *portal.Server
 	jobs     *job.Runner
+	census   *enrol.Census // nil where nobody has a role
 	metrics  *telemetry.Metrics
 	launcher *telemetry.Launcher
 	// close undoes what was opened, last first.
@@ -220,6 +221,10 @@ func (p *program) build(extras extras) error {
 	if err != nil {
 		return err
 	}
+	desk, err := p.desk(extras)
+	if err != nil {
+		return err
+	}
 	p.server, err = portal.New(portal.Options{
 		Config: p.cfg.Portal, Log: p.log, Admin: p.metrics.Admin(p.log),
 		Web: web.Options{
@@ -229,7 +234,7 @@ func (p *program) build(extras extras) error {
 			Phrase: func(rules directory.Rules, who directory.User) (directory.Secret, error) {
 				return judge.Passphrase(rand.Reader, rules, who)
 			},
-			Demo: extras.demo, Purposes: purposes, Now: p.now, Rand: rand.Reader, Log: p.log, Observe: p.metrics.Request, Panicked: p.metrics.Panic,
+			Demo: extras.demo, Desk: desk, Purposes: purposes, Now: p.now, Rand: rand.Reader, Log: p.log, Observe: p.metrics.Request, Panicked: p.metrics.Panic,
 		},
 	})
 	if err != nil {
@@ -333,6 +338,7 @@ func (p *program) Run(ctx context.Context) error {
 		worked = p.jobs.Run(working)
 	})
 	p.launcher.Go("key file", func() { p.refreshKeys(working) })
+	p.launcher.Go("census", func() { p.count(working) })
 	p.log.Info("ready", "url", p.server.URL(), "version", versionName())
 	err := p.server.Run(serving)
 	stopWork()

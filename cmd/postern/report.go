@@ -2,25 +2,18 @@ package main
 
 import (
 	"context"
-	"encoding/csv"
 	"encoding/json"
 	"fmt"
 	"io"
 	"maps"
 	"slices"
-	"strconv"
 	"strings"
-	"time"
 
 	"github.com/spf13/cobra"
 
-	"postern/directory"
 	"postern/portal/access"
-	"postern/portal/audit"
 	"postern/portal/enrol"
-	"postern/portal/flow"
 	"postern/portal/policy"
-	"postern/verify"
 )
 
 func (c *cli) report() *cobra.Command {
@@ -53,7 +46,7 @@ func (c *cli) reportCoverage() *cobra.Command {
 			}
 			switch r := newCoverageReport(all); {
 			case asCSV:
-				return r.csv(c.out)
+				return all.WriteCSV(c.out)
 			case asJSON:
 				e := json.NewEncoder(c.out)
 				e.SetEscapeHTML(false)
@@ -90,137 +83,21 @@ func (c Config) coverage(ctx context.Context) (enrol.Coverage, error) {
 	}
 	return enrol.Survey{
 		Directory: s.people, Inventory: inventory, Judge: s.asked[0], Phone: s.asked[0].phone, Readers: readers,
-		Ended: func(ctx context.Context, id directory.ID, kind verify.Kind) (bool, error) {
-			n, err := s.db.Strikes(ctx, id, kind)
-			return n.Consecutive >= flow.DefaultStrikeRule.Hard, err
-		},
+		Ended: ended(s.db),
 	}.Coverage(ctx)
 }
 
 // coverageReport is the answer: its fields are the JSON.
 type coverageReport struct {
-	Note           string              `json:"note"`
-	People         int                 `json:"people"` // whom the portal serves
-	CanRecover     int                 `json:"can_recover"`
-	ByPasskeyAlone int                 `json:"by_passkey_alone"`
-	ByTwoGates     int                 `json:"by_two_gates"`
-	OneWay         int                 `json:"one_way"`
-	CannotRecover  int                 `json:"cannot_recover"`
-	Factors        map[verify.Kind]int `json:"factors"`    // people who have it
-	CodesLeft      int                 `json:"codes_left"` // recovery codes of all
-	FewCodes       int                 `json:"few_codes"`  // people who have some, and fewer than fewCodes
-	NotServed      map[string]int      `json:"not_served"` // by why
-	Gone           int                 `json:"gone"`
-	List           []coveredPerson     `json:"list"`
+	Note string `json:"note"`
+	enrol.Figures
+	List []enrol.Row `json:"list"`
 }
-
-type coveredPerson struct {
-	ID        directory.ID        `json:"id"`
-	Login     string              `json:"login"`
-	Name      string              `json:"name"`
-	Status    string              `json:"status"`
-	Factors   map[verify.Kind]int `json:"factors"`
-	Ways      [][]verify.Kind     `json:"ways"`
-	CodesLeft int                 `json:"codes_left"`
-	Oldest    time.Time           `json:"oldest,omitzero"`
-	Newest    time.Time           `json:"newest,omitzero"`
-}
-
-// What a person's status is; whom the portal does not act on has the policy's
-// reason behind not_served.
-const (
-	canRecover    = "can_recover"
-	cannotRecover = "cannot_recover"
-	notServed     = "not_served"
-	goneAway      = "gone"
-)
-
-// fewCodes is when somebody should make new ones.
-const fewCodes = 3
 
 const coverageNote = "Only accounts with something enrolled are counted. Accounts that never enrolled are not listed, because no directory is."
 
 func newCoverageReport(all enrol.Coverage) coverageReport {
-	r := coverageReport{Note: coverageNote, Factors: map[verify.Kind]int{}, NotServed: map[string]int{}, Gone: len(all.Gone), List: []coveredPerson{}}
-	for _, p := range all.People {
-		one := newCovered(p, cannotRecover)
-		r.People++
-		for k := range one.Factors {
-			r.Factors[k]++
-		}
-		r.CodesLeft += one.CodesLeft
-		if one.CodesLeft > 0 && one.CodesLeft < fewCodes {
-			r.FewCodes++
-		}
-		if len(p.Ways) == 0 {
-			r.CannotRecover++
-		} else {
-			one.Status = canRecover
-			r.CanRecover++
-		}
-		if len(p.Ways) == 1 {
-			r.OneWay++
-		}
-		if p.ByPasskeyAlone() {
-			r.ByPasskeyAlone++
-		}
-		if p.ByTwoGates() {
-			r.ByTwoGates++
-		}
-		r.List = append(r.List, one)
-	}
-	for _, p := range all.Unserved {
-		r.NotServed[p.Unserved]++
-		r.List = append(r.List, newCovered(p, notServed+":"+p.Unserved))
-	}
-	for _, id := range all.Gone {
-		r.List = append(r.List, coveredPerson{ID: id, Status: goneAway, Factors: map[verify.Kind]int{}, Ways: [][]verify.Kind{}})
-	}
-	return r
-}
-
-func newCovered(p enrol.Covered, status string) coveredPerson {
-	one := coveredPerson{ID: p.ID, Login: p.Login, Name: p.Name, Status: status, Factors: map[verify.Kind]int{},
-		Ways: append([][]verify.Kind{}, p.Ways...), CodesLeft: p.Count(verify.RecoveryCode)}
-	for _, h := range p.Holdings {
-		one.Factors[h.Kind] = h.Count
-	}
-	one.Oldest, one.Newest = p.Span()
-	return one
-}
-
-// waysText is "passkey; totp + email".
-func waysText(ways [][]verify.Kind) string {
-	texts := make([]string, len(ways))
-	for i, w := range ways {
-		texts[i] = join(w, " + ")
-	}
-	return strings.Join(texts, "; ")
-}
-
-func (r coverageReport) csv(w io.Writer) error {
-	out := csv.NewWriter(w)
-	if err := out.Write([]string{"login", "name", "status", "factors", "ways", "codes_left", "oldest", "newest", "id"}); err != nil {
-		return err
-	}
-	at := func(t time.Time) string {
-		if t.IsZero() {
-			return ""
-		}
-		return t.UTC().Format(time.RFC3339)
-	}
-	for _, p := range r.List {
-		record := []string{p.Login, p.Name, p.Status, join(slices.Sorted(maps.Keys(p.Factors)), " "), waysText(p.Ways),
-			strconv.Itoa(p.CodesLeft), at(p.Oldest), at(p.Newest), string(p.ID)}
-		for i, field := range record {
-			record[i] = audit.Field(field)
-		}
-		if err := out.Write(record); err != nil {
-			return err
-		}
-	}
-	out.Flush()
-	return out.Error()
+	return coverageReport{Note: coverageNote, Figures: all.Figures(), List: all.Lines()}
 }
 
 func (r coverageReport) text(w io.Writer) {
@@ -228,14 +105,14 @@ func (r coverageReport) text(w io.Writer) {
 	fmt.Fprintf(w, "  %6d people\n  %6d could recover\n", r.People, r.CanRecover)
 	fmt.Fprintf(w, "         %d by a passkey alone, %d by two gates; some by either\n", r.ByPasskeyAlone, r.ByTwoGates)
 	fmt.Fprintf(w, "         %d have only one way\n", r.OneWay)
-	r.names(w, func(p coveredPerson) bool { return len(p.Ways) == 1 })
+	r.names(w, func(p enrol.Row) bool { return len(p.Ways) == 1 })
 	fmt.Fprintf(w, "  %6d could not\n", r.CannotRecover)
-	r.names(w, func(p coveredPerson) bool { return p.Status == cannotRecover })
+	r.names(w, func(p enrol.Row) bool { return p.Status == enrol.CannotRecover })
 	fmt.Fprintln(w, "\npeople who have")
 	for _, k := range slices.Sorted(maps.Keys(r.Factors)) {
 		fmt.Fprintf(w, "  %6d %s\n", r.Factors[k], k)
 	}
-	fmt.Fprintf(w, "\nrecovery codes left: %d; people with fewer than %d left: %d\n", r.CodesLeft, fewCodes, r.FewCodes)
+	fmt.Fprintf(w, "\nrecovery codes left: %d; people with fewer than %d left: %d\n", r.CodesLeft, enrol.FewCodes, r.FewCodes)
 	if r.Gone > 0 || len(r.NotServed) > 0 {
 		fmt.Fprintln(w, "\nnot counted above")
 	}
@@ -248,7 +125,7 @@ func (r coverageReport) text(w io.Writer) {
 }
 
 // names tells some logins; --csv and --json tell all.
-func (r coverageReport) names(w io.Writer, is func(coveredPerson) bool) {
+func (r coverageReport) names(w io.Writer, is func(enrol.Row) bool) {
 	var logins []string
 	for _, p := range r.List {
 		if is(p) {

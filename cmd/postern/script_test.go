@@ -130,7 +130,7 @@ func scriptDemoJSON(ts *testscript.TestScript, _ bool, args []string) {
 			ts.Fatalf("no user%d", i+1)
 		}
 	}
-	for _, login := range []string{"locked1", "mustchange1", "expired1", "disabled1", "admin1", "manager1", "director1", "tech1", "tech2"} {
+	for _, login := range []string{"locked1", "mustchange1", "expired1", "disabled1", "admin1", "manager1", "director1", "tech1", "tech2", "operator1"} {
 		if _, ok := logins[login]; !ok {
 			ts.Fatalf("no %s", login)
 		}

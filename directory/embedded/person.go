@@ -37,14 +37,15 @@ type Person struct {
 // Names of the groups that sample people are in.
 const (
 	Technicians  = "Postern Technicians"
+	Operators    = "Postern Operators"
 	DomainAdmins = "Domain Admins"
 	DomainUsers  = "Domain Users"
 )
 
 // SamplePeople are the people of the demo: user1…user20, locked1, mustchange1,
 // expired1, disabled1, admin1 (privileged), manager1 (manager of them all but
-// admin1), tech1 and tech2 (technicians), and director1 (manager of manager1).
-// admin1 and director1 have no manager. Names, addresses and numbers are invented; the
+// admin1), tech1 and tech2 (technicians), operator1 (runs the portal), and director1
+// (manager of manager1). admin1 and director1 have no manager. Names, addresses and numbers are invented; the
 // passwords come from random and are readable.
 func SamplePeople(random io.Reader) ([]Person, error) {
 	names := []struct{ login, given, surname, language string }{
@@ -58,6 +59,7 @@ func SamplePeople(random io.Reader) ([]Person, error) {
 		{"locked1", "Greta", "Holm", "en"}, {"mustchange1", "Dario", "Conti", "en"}, {"expired1", "Elif", "Demir", "en"},
 		{"disabled1", "Viktor", "Petrov", "en"}, {"admin1", "Ruth", "Abebe", "en"}, {"manager1", "Helena", "Castellanos", "en"},
 		{"tech1", "Idris", "Bello", "en"}, {"tech2", "Sanne", "de Vries", "en"}, {"director1", "Anneke", "Vos", "en"},
+		{"operator1", "Marisol", "Quispe", "en"},
 	}
 	people := make([]Person, 0, len(names))
 	for i, n := range names {
@@ -70,8 +72,11 @@ func SamplePeople(random io.Reader) ([]Person, error) {
 			Mail: n.login + "@" + domain, Phone: fmt.Sprintf("+1 555 01%02d", i+1), Password: directory.NewSecret(password),
 			Manager: "manager1",
 		}
-		if strings.HasPrefix(n.login, "tech") {
+		switch {
+		case strings.HasPrefix(n.login, "tech"):
 			p.Groups = []string{Technicians}
+		case strings.HasPrefix(n.login, "operator"):
+			p.Groups = []string{Operators}
 		}
 		switch n.login {
 		case "manager1":

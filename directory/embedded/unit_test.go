@@ -42,7 +42,7 @@ func TestSamplePeopleAreWhoTheIssueSays(t *testing.T) {
 	if !byLogin["locked1"].Locked || !byLogin["mustchange1"].MustChange || !byLogin["expired1"].PasswordExpired ||
 		!byLogin["disabled1"].Disabled || !byLogin["admin1"].Protected || byLogin["user20"].Manager != "manager1" ||
 		byLogin["manager1"].Manager != "director1" || byLogin["director1"].Manager != "" ||
-		byLogin["tech2"].Groups[0] != Technicians {
+		byLogin["tech2"].Groups[0] != Technicians || byLogin["operator1"].Groups[0] != Operators {
 		t.Error("somebody is not what the login says")
 	}
 	if _, err := SamplePeople(iotest{}); err == nil {

@@ -41,6 +41,12 @@ func (p Principal) Strong() bool {
 	return false
 }
 
+// Bound reports whether the last proof included something bound to a thing the
+// person holds. Saved codes are not: a photograph of the sheet proves as well.
+func (p Principal) Bound() bool {
+	return slices.ContainsFunc(p.By, func(k verify.Kind) bool { return k.Class() == verify.Possession })
+}
+
 // Fresh reports whether the last proof is at most max old.
 func (p Principal) Fresh(now time.Time, max time.Duration) bool {
 	return !p.Proven.IsZero() && now.Sub(p.Proven) <= max && !now.Before(p.Proven)

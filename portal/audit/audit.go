@@ -12,6 +12,12 @@ import (
 	"postern/directory"
 )
 
+// Kinds of what is looked at and not changed.
+const (
+	PolicyExplained  = "policy.explained"  // how somebody gets in, told to another
+	CoverageExported = "coverage.exported" // how everybody does
+)
+
 // Outcome of what an event describes.
 type Outcome string
 

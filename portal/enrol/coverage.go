@@ -35,15 +35,17 @@ type Judge interface {
 	Explain(u directory.User, m policy.Means) policy.Verdict
 }
 
-// Survey finds out who could recover today. All parts are required.
+// Survey finds out who could recover today. All parts but Groups are required.
 type Survey struct {
 	Directory directory.Directory
 	Inventory Inventory
 	Judge     Judge
 	// Phone says whether a code can be sent to a number of u.
 	Phone func(u directory.User) bool
-	// Ended says whether too many wrong answers have ended kind for id.
-	Ended func(ctx context.Context, id directory.ID, kind verify.Kind) (bool, error)
+	Ended Ended
+	// Groups are those it is told of everybody whether they are in them: DNs or
+	// common names. None are needed.
+	Groups []string
 	// Readers is how many people are read at once: the directory has others to serve.
 	Readers int
 }
@@ -51,6 +53,7 @@ type Survey struct {
 // Coverage is who could recover today, of the accounts that have something
 // enrolled. No directory is listed, so whoever never enrolled is not in it.
 type Coverage struct {
+	Groups []string // which were asked about
 	People []Covered
 	// Unserved are accounts the portal does not act on; Gone are those the
 	// directory does not have any more. Neither is in People.
@@ -63,7 +66,8 @@ type Covered struct {
 	ID       directory.ID
 	Login    string
 	Name     string
-	Unserved string // why the portal does not act on them, as the policy says it
+	Unserved string   // why the portal does not act on them, as the policy says it
+	Groups   []string // of those asked about, the ones they are in
 	Holdings []Holding
 	// Ways are the open minimal sets of proofs, the strongest first. Proofs that
 	// stand on the directory alone, such as a code by mail, are in them.
@@ -107,7 +111,7 @@ func (c Covered) ByTwoGates() bool {
 // nothing. One account that cannot be read is an error for the whole: a count
 // that leaves people out would be believed.
 func (s Survey) Coverage(ctx context.Context) (Coverage, error) {
-	var out Coverage
+	out := Coverage{Groups: slices.Clone(s.Groups)}
 	if s.Directory == nil || s.Inventory == nil || s.Judge == nil || s.Phone == nil || s.Ended == nil || s.Readers < 1 {
 		return out, errors.New("enrol: a part is missing")
 	}
@@ -143,7 +147,11 @@ func (s Survey) Coverage(ctx context.Context) (Coverage, error) {
 			return fmt.Errorf("%s: %w", id, err)
 		}
 		a.user = u
-		a.ended, err = s.ended(ctx, held[i])
+		var kinds []verify.Kind
+		for _, h := range held[i] {
+			kinds = append(kinds, h.Kind)
+		}
+		a.ended, err = s.Ended.among(ctx, id, kinds)
 		return err
 	})
 	if err != nil {
@@ -167,28 +175,13 @@ func (s Survey) Coverage(ctx context.Context) (Coverage, error) {
 	return out, nil
 }
 
-func (s Survey) ended(ctx context.Context, held []Holding) (kinds []verify.Kind, err error) {
-	ask := []verify.Kind{verify.Email, verify.SMS, verify.Password}
-	for _, h := range held {
-		ask = append(ask, h.Kind)
-	}
-	for _, k := range ask {
-		if !k.Guessable() {
-			continue
-		}
-		over, err := s.Ended(ctx, held[0].Owner, k)
-		if err != nil {
-			return nil, unavailable(err)
-		}
-		if over {
-			kinds = append(kinds, k)
-		}
-	}
-	return kinds, nil
-}
-
 func (s Survey) covered(u directory.User, held []Holding, ended []verify.Kind) Covered {
 	c := Covered{ID: u.ID, Login: u.Login, Name: u.Name, Holdings: held}
+	for _, g := range s.Groups {
+		if directory.MemberOf(u, g) {
+			c.Groups = append(c.Groups, g)
+		}
+	}
 	m := policy.Means{Mail: len(u.Mail) > 0, Phone: s.Phone(u), Manager: u.Manager != "", Ended: ended}
 	for _, h := range held {
 		m.Enrolled = append(m.Enrolled, h.Kind)

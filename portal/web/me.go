@@ -35,6 +35,7 @@ func (s *Site) own(page func(*visit, access.Principal) error) func(*visit) error
 		case err != nil:
 			return err
 		}
+		v.roles = s.roles(p.User)
 		return page(v, p)
 	}
 }

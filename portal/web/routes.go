@@ -77,6 +77,9 @@ func (s *Site) routes() []route {
 
 		{path: "/help/:topic", page: s.help},
 	}
+	if s.Desk != nil {
+		list = append(list, s.deskRoutes()...)
+	}
 	if s.Demo != nil {
 		list = append(list, route{path: "/demo", page: s.demo}, route{path: "/demo/inbox.json", page: s.inbox})
 	}

@@ -80,6 +80,9 @@ func lines(events []audit.Event) []view.Activity {
 		case "factor.chosen", "proof.ok", "password.intent", "unlock.intent":
 			continue // steps on the way: for the auditor; the person sees what came of them
 		}
+		if e.Actor != "" && e.Actor != e.Subject {
+			e.Address = "" // it is somebody else's
+		}
 		rows = append(rows, view.Activity{At: e.At, Kind: e.Kind, Outcome: string(e.Outcome), Factor: verify.Kind(e.Factor),
 			Purpose: policy.Purpose(e.Purpose), Address: e.Address, Door: e.Door})
 	}

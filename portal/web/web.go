@@ -153,6 +153,8 @@ type Options struct {
 	Phrase func(rules directory.Rules, who directory.User) (directory.Secret, error)
 	// Demo registers /demo; nil everywhere but in `postern demo`.
 	Demo Demo
+	// Desk registers /desk; nil where nobody has a role.
+	Desk *Desk
 
 	Purposes []policy.Purpose // what GET / offers, in this order
 	Now      func() time.Time
@@ -184,6 +186,8 @@ func New(o Options) (*Site, error) {
 		return nil, errors.New("web: a service is missing")
 	case o.Renderer == nil, o.Languages == nil, o.Static == nil, o.Ready == nil, o.Now == nil, o.Rand == nil, o.Log == nil:
 		return nil, errors.New("web: a part is missing")
+	case !o.Desk.whole():
+		return nil, errDesk
 	}
 	t, err := newTokens(o.Secret, o.Rand)
 	if err != nil {

@@ -27,7 +27,8 @@ type Frame struct {
 	// Person is the login of who is signed in: shows the account's menu and
 	// the button to sign out. Empty for strangers.
 	Person string
-	Notice Text // something that went well just now: shown at the top, announced
+	Desk   Rooms // of the desk, for the same menu
+	Notice Text  // something that went well just now: shown at the top, announced
 	Faults []Fault
 }
 
@@ -36,7 +37,7 @@ func (f *Frame) top() *Frame { return f }
 // Fault is one thing wrong with what was sent. Its sentence is "error."+Code.
 type Fault struct {
 	// Field is the form field it belongs to ("login", "current", "answer",
-	// "password", "confirm", "name"); empty: shown above the form.
+	// "password", "confirm", "name", "purpose", "door"); empty: shown above the form.
 	Field string
 	Code  string
 	Left  int           // tries left, said after the sentence; 0: not said
@@ -361,7 +362,7 @@ type Help struct {
 // DemoPerson is one sample account.
 type DemoPerson struct {
 	Login, Name, Password, Mail string
-	What                        string // key after "demo.what.": user, locked, must_change, expired, disabled, admin, manager, tech
+	What                        string // key after "demo.what.": user, locked, must_change, expired, disabled, admin, manager, tech, operator
 	TOTP                        string // the current code; empty: none
 	Seconds                     int    // until the code changes
 	Codes                       []string

@@ -144,5 +144,5 @@ func samples() []sample {
 	for _, topic := range Topics() {
 		list = append(list, sample{"help-" + topic, &Help{Frame: f, Topic: topic}, "help", ""})
 	}
-	return list
+	return append(list, deskSamples()...)
 }

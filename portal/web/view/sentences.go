@@ -58,6 +58,8 @@ func stray(p Page) *Fault {
 		fields = []string{"password", "confirm"}
 	case *OfferTOTP, *OfferPasskey, *OfferYubiKey:
 		fields = []string{"answer", "name"}
+	case *DeskPolicy:
+		fields = []string{"login", "purpose", "door"}
 	case *Factors:
 		if p.Editing != "" {
 			fields = []string{"name"}

@@ -68,6 +68,7 @@ func (w *words) funcs() template.FuncMap {
 		"unfit": unfit, "origin": w.origin, "names": w.names, "settles": func(p *Choose) bool { return !p.Settles.IsZero() }, "replaceable": replaceable,
 		"phrases": func(p []string) string { return strings.Join(p, "|") }, "words": func(p []string) string { return strings.Join(p, "|") },
 		"passwordrules": passwordRules, "groups": groups, "otpauth": otpauth,
+		"percent": percent, "segments": segments, "plus": w.plus, "tone": strengthTone, "coded": w.coded,
 	}
 }
 

@@ -1,0 +1,46 @@
+package main
+
+import (
+	"context"
+	"time"
+
+	"postern/directory"
+	"postern/portal/access"
+	"postern/portal/enrol"
+	"postern/portal/policy"
+	"postern/portal/web"
+)
+
+// countEvery is how often who could recover is counted without anybody asking.
+const countEvery = 24 * time.Hour
+
+// desk makes the pages for those who run the portal; nil where nobody has a role.
+// It asks by the same plans and means as policy explain and report coverage do.
+func (p *program) desk(extras extras) (*web.Desk, error) {
+	if !p.cfg.Access.Roles.On() {
+		return nil, nil
+	}
+	phone, err := p.cfg.phone()
+	if err != nil {
+		return nil, err
+	}
+	if extras.sms && !p.cfg.SMS.On() {
+		phone = func(u directory.User) bool { return len(u.Phone) > 0 } // its inbox takes any number
+	}
+	survey := enrol.Survey{Directory: p.people, Inventory: p.db, Phone: phone, Ended: ended(p.db), Readers: readers, Groups: p.policy.Groups()}
+	if survey.Judge, err = p.policy.Simulator(access.Web, policy.Reset); err != nil {
+		return nil, err
+	}
+	if p.census, err = enrol.NewCensus(enrol.CensusOptions{Count: survey.Coverage, Every: countEvery, Safe: p.launcher.Safe, Now: p.now, Log: p.log}); err != nil {
+		return nil, err
+	}
+	people := enrol.Explainer{Directory: p.people, Rules: p.policy, Lookup: enrol.Lookup{Credentials: p.db, Ended: ended(p.db), Phone: phone}}
+	return &web.Desk{Roles: p.cfg.Access.Roles, People: people, Policy: p.policy, Census: p.census, Recorder: p.db}, nil
+}
+
+// count counts until ctx ends, where there is somebody to read it.
+func (p *program) count(ctx context.Context) {
+	if p.census != nil {
+		p.census.Run(ctx)
+	}
+}

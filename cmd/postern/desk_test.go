@@ -1,0 +1,97 @@
+package main
+
+import (
+	"strings"
+	"testing"
+	"time"
+)
+
+func TestWithoutRolesThereIsNoDesk(t *testing.T) {
+	if DefaultConfig().Access.Roles.On() {
+		t.Error("somebody has a role without anybody having said so")
+	}
+	p := &program{cfg: DefaultConfig()}
+	if desk, err := p.desk(extras{}); desk != nil || err != nil || p.census != nil {
+		t.Errorf("%+v, %v", desk, err)
+	}
+	dir, text := valid(t)
+	cfg, faults := parse([]byte(text+"access: {roles: {senior: [Leads], operator: [\"CN=Ops,DC=x\"]}}\n"), dir, noEnv)
+	if len(faults) > 0 || !cfg.Access.Roles.On() || cfg.Access.Roles.Operator[0] != "CN=Ops,DC=x" || cfg.Access.Roles.Senior[0] != "Leads" {
+		t.Errorf("%+v, %v", cfg.Access, faults)
+	}
+}
+
+// enter signs in by a password and an app.
+func (w walk) enter(p demoPerson) {
+	w.t.Helper()
+	w.open("/signin", "start")
+	w.send("/signin/start", "choose", "login", p.Login, "current", p.Password)
+	w.send("/signin/choose", "answer", "factor", "totp")
+	w.send("/signin/answer", "me", "answer", p.code(w.t))
+}
+
+func (w walk) says(words ...string) {
+	w.t.Helper()
+	for _, s := range words {
+		if !strings.Contains(w.Page.Body, s) {
+			w.t.Errorf("%q is missing in\n%s", s, w.Page.Body)
+		}
+	}
+}
+
+// The desk of the whole program, from its groups to its record: an operator looks
+// somebody up, who sees that it was done; and counts.
+func TestOperatorsSeeHowEverybodyStands(t *testing.T) {
+	r := startDemo(t, t.TempDir())
+	w := r.visit()
+	w.enter(r.person("operator1"))
+	w.says(`href="/desk"`)
+	w.open("/desk", "desk")
+	w.open("/desk/policy", "policy")
+	w.says("The general plan")
+	w.open("/desk/policy?login=user1&purpose=reset&door=web", "policy")
+	w.says("A way is open.", "Amara Okafor")
+	w.open("/desk/policy?login=user20", "policy")
+	w.says("Stranded: no way is open.", "not set up")
+	w.open("/desk/policy?login=admin1", "policy")
+	w.says("It is privileged.")
+
+	w.open("/desk/coverage", "coverage")
+	w.says("Not counted yet.")
+	if err := w.Post("/desk/coverage"); err != nil {
+		t.Fatal(err)
+	}
+	for range 500 {
+		if w.Page.Step() == "coverage" {
+			break
+		}
+		// The count is the running program's own work: there is nothing to inject here.
+		time.Sleep(10 * time.Millisecond)
+		if err := w.Get("/desk/coverage"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	// Two have nothing set up, and two are not served.
+	w.says("26 of 26 people", "2 accounts the portal does nothing for")
+	if err := w.Get("/desk/coverage.csv"); err != nil || w.Page.Status != 200 || !strings.HasPrefix(w.Page.Body, "login,name,status,") || !strings.Contains(w.Page.Body, "\noperator1,") {
+		t.Errorf("%v %d %s", err, w.Page.Status, w.Page.Body)
+	}
+
+	seen := r.visit()
+	seen.enter(r.person("user1"))
+	seen.open("/me/activity", "activity")
+	seen.says("Looked up: your ways back in")
+	seen.open("/me", "me")
+	for _, path := range []string{"/desk", "/desk/policy?login=user2", "/desk/coverage", "/desk/coverage.csv"} {
+		if err := seen.Get(path); err != nil || seen.Page.Status != 404 {
+			t.Errorf("%s: %d, %v", path, seen.Page.Status, err)
+		}
+	}
+	helper := r.visit()
+	helper.enter(r.person("tech1"))
+	helper.open("/desk", "desk")
+	helper.says("nothing here for your role yet")
+	if err := helper.Get("/desk/policy"); err != nil || helper.Page.Status != 404 {
+		t.Errorf("a technician reads the policy: %d, %v", helper.Page.Status, err)
+	}
+}

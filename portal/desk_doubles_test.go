@@ -1,0 +1,106 @@
+package portal
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"sync"
+	"testing"
+
+	"postern/directory"
+	"postern/portal/access"
+	"postern/portal/audit"
+	"postern/portal/enrol"
+	"postern/portal/policy"
+	"postern/portal/web"
+)
+
+// desk is everything the desk asks. It notes what was asked and recorded, and
+// fails when told to.
+type desk struct {
+	mu     sync.Mutex
+	asked  []string
+	events []audit.Event
+	tally  enrol.Tally
+	starts int
+	fail   error // of the record
+	down   error // of whom is asked about people
+}
+
+func (d *desk) Explain(_ context.Context, login string, door access.Door, purpose policy.Purpose) (enrol.Explained, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.asked = append(d.asked, fmt.Sprint(login, " ", door, " ", purpose))
+	if d.down != nil {
+		return enrol.Explained{}, d.down
+	}
+	if login != "bob" {
+		return enrol.Explained{}, directory.ErrNotFound
+	}
+	e := enrol.Explained{User: directory.User{ID: "ad:bob", Login: "bob", Name: `<img src=x onerror=alert(1)>`}, Means: policy.Means{Mail: true}}
+	e.Verdict.Explanation = policy.Explain(plan(purpose), e.Means)
+	return e, nil
+}
+
+func (d *desk) Chapters(_ access.Door, purpose policy.Purpose) []policy.Chapter {
+	return []policy.Chapter{{Groups: []string{"Finance"}, Plan: plan(purpose)}}
+}
+
+func (d *desk) Last() enrol.Tally {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.tally
+}
+
+func (d *desk) Start() error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.starts++
+	if d.tally.Running {
+		return enrol.ErrCounting
+	}
+	d.tally.Running = true
+	return nil
+}
+
+func (d *desk) Record(_ context.Context, events ...audit.Event) error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.fail != nil {
+		return d.fail
+	}
+	d.events = append(d.events, events...)
+	return nil
+}
+
+// recorded is what the record has of the desk.
+func (d *desk) recorded() []audit.Event {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return slices.Clone(d.events)
+}
+
+var deskRoles = access.Roles{Technician: []string{"Help Desk"}, Auditor: []string{"Audit"}, Operator: []string{"CN=Ops,DC=x"}}
+
+// withDesk opens a house with a desk, and a person in those groups signed in.
+func withDesk(t testing.TB, groups []string, change ...func(*Options)) (*house, *tab) {
+	t.Helper()
+	d := &desk{}
+	change = append(change, func(o *Options) {
+		o.Web.Desk = &web.Desk{Roles: deskRoles, People: d, Policy: d, Census: d, Recorder: d}
+	})
+	h := build(t, change...)
+	h.desk = d
+	h.own.groups = groups
+	h.run()
+	return h, h.tab()
+}
+
+var operators = []string{"cn=ops,dc=X", "Staff"}
+
+// asOperator is signed in, by a password and an app.
+func asOperator(t testing.TB) (*house, *tab) {
+	t.Helper()
+	h, _ := withDesk(t, operators)
+	return h, h.signedIn()
+}

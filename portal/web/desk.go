@@ -1,0 +1,142 @@
+package web
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"time"
+
+	"github.com/gofiber/fiber/v2"
+
+	"postern/directory"
+	"postern/portal/access"
+	"postern/portal/audit"
+	"postern/portal/enrol"
+	"postern/portal/policy"
+	"postern/portal/web/view"
+)
+
+// Roles says which roles somebody has who has just been read (access.Roles).
+type Roles interface {
+	Of(u directory.User) []access.Role
+}
+
+// Explainer says what the policy means for whom a login names;
+// directory.ErrNotFound when it names nobody. See enrol.Explainer.
+type Explainer interface {
+	Explain(ctx context.Context, login string, door access.Door, purpose policy.Purpose) (enrol.Explained, error)
+}
+
+// Chapters lists the plans of the policy (*policy.Policy).
+type Chapters interface {
+	Chapters(door access.Door, purpose policy.Purpose) []policy.Chapter
+}
+
+// Census counts in the background and answers at once (*enrol.Census).
+type Census interface {
+	Last() enrol.Tally
+	Start() error // enrol.ErrCounting while a count runs
+}
+
+// Recorder writes events that go with no other change.
+type Recorder interface {
+	Record(ctx context.Context, events ...audit.Event) error
+}
+
+// Desk are the parts of the pages for those who run the portal; all are required.
+type Desk struct {
+	Roles    Roles
+	People   Explainer
+	Policy   Chapters
+	Census   Census
+	Recorder Recorder
+}
+
+func (d *Desk) whole() bool {
+	return d == nil || d.Roles != nil && d.People != nil && d.Policy != nil && d.Census != nil && d.Recorder != nil
+}
+
+// readers may see how everybody stands; everyone has a role.
+var (
+	readers  = []access.Role{access.Operator, access.Auditor}
+	everyone = []access.Role{access.Technician, access.Senior, access.Auditor, access.Operator}
+)
+
+// deskProof is how old a proof may be that opens the desk.
+const deskProof = 12 * time.Hour
+
+func (s *Site) deskRoutes() []route {
+	return []route{
+		{path: "/desk", page: s.desk(everyone, s.deskIndex)},
+		{path: "/desk/policy", page: s.desk(readers, s.deskPolicy)},
+		{path: "/desk/coverage", page: s.desk(readers, s.deskCoverage), action: s.desked(readers, s.count)},
+		{path: "/desk/coverage.csv", page: s.desk(readers, s.coverageCSV)},
+	}
+}
+
+// desk guards a page of those who have one of these roles now: own has just read
+// their groups. Whoever has none must not learn that there is anything, and whoever
+// signed in by a password and a mailed code may be somebody who has stolen both.
+func (s *Site) desk(may []access.Role, page func(*visit, access.Principal) error) func(*visit) error {
+	return s.own(func(v *visit, p access.Principal) error {
+		if !v.has(may) {
+			return fiber.ErrNotFound
+		}
+		if p.Bound() && p.Fresh(s.Now(), deskProof) {
+			return page(v, p)
+		}
+		if v.Method() == fiber.MethodPost {
+			return s.stepUp(v, p)
+		}
+		// A case is begun by the button of this page and not by coming here: any site
+		// can send a browser here.
+		return v.page(fiber.StatusForbidden, &view.DeskProof{Frame: v.frame("")})
+	})
+}
+
+// desked guards an action the same way.
+func (s *Site) desked(may []access.Role, action func(*visit, form, access.Principal) error) func(*visit, form) error {
+	return func(v *visit, f form) error {
+		return s.desk(may, func(v *visit, p access.Principal) error { return action(v, f, p) })(v)
+	}
+}
+
+// roles of somebody who has just been read.
+func (s *Site) roles(u directory.User) []access.Role {
+	if s.Desk == nil {
+		return nil
+	}
+	return s.Desk.Roles.Of(u)
+}
+
+func (v *visit) has(may []access.Role) bool {
+	return slices.ContainsFunc(v.roles, func(r access.Role) bool { return slices.Contains(may, r) })
+}
+
+func (v *visit) rooms() view.Rooms {
+	return view.Rooms{Open: v.has(everyone), Policy: v.has(readers), Coverage: v.has(readers)}
+}
+
+func (s *Site) deskIndex(v *visit, _ access.Principal) error {
+	return v.page(fiber.StatusOK, &view.DeskIndex{Frame: v.frame("")})
+}
+
+// note records that p looked at something about others, before it is shown. What
+// cannot be recorded is not shown.
+func (s *Site) note(v *visit, p access.Principal, e audit.Event) error {
+	e.At, e.Actor, e.ActorName = s.Now(), p.ID, p.User.Login
+	e.Door, e.Address, e.Outcome = string(access.Desk), v.client.String(), audit.OK
+	if err := s.Desk.Recorder.Record(v.ctx(), e); err != nil {
+		return &down{err}
+	}
+	return nil
+}
+
+// sentHere reports whether another site sent the browser here. Looking leaves a
+// record in the name of whoever looks, and no link elsewhere may write one.
+func (v *visit) sentHere() bool {
+	site := v.Get("Sec-Fetch-Site")
+	return site == "cross-site" || site == "same-site"
+}
+
+var errDesk = errors.New("web: a part of the desk is missing")

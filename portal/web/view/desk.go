@@ -1,0 +1,93 @@
+package view
+
+import (
+	"time"
+
+	"postern/portal/access"
+	"postern/portal/policy"
+	"postern/verify"
+)
+
+// Rooms are the pages of the desk that the person may see, for the menu.
+type Rooms struct {
+	Open     bool // the desk itself
+	Policy   bool
+	Coverage bool
+}
+
+// DeskIndex is GET /desk.
+type DeskIndex struct{ Frame }
+
+// DeskProof stands in place of a page of the desk until its reader has proved
+// themselves by something they hold; posts purpose=stepup to /signin/start.
+type DeskProof struct{ Frame }
+
+// DeskPolicy is GET /desk/policy; its form GETs the same with login, purpose and
+// door. Of Who and Chapters there is one at most, and none beside a fault.
+type DeskPolicy struct {
+	Frame
+	Login    string // as typed
+	Purpose  policy.Purpose
+	Door     access.Door
+	Purposes []policy.Purpose
+	Doors    []access.Door
+	Who      *Explained
+	Chapters []policy.Chapter
+}
+
+// Explained is what the policy means for one person.
+type Explained struct {
+	Login, Name string
+	Means       policy.Means
+	Verdict     policy.Verdict
+}
+
+// DeskCoverage is GET /desk/coverage; posts nothing to the same path.
+type DeskCoverage struct {
+	Frame
+	Count   *Count // nil: not counted yet
+	Running bool
+	Since   time.Time // of the count that runs
+	Failed  bool      // the newest count came to nothing
+	Every   int       // seconds between two looks while it runs; 0: 5
+	Still   bool      // no looking by itself
+}
+
+// Count is who could recover.
+type Count struct {
+	At             time.Time
+	People         int // whom the portal serves
+	CanRecover     int
+	ByPasskeyAlone int
+	ByTwoGates     int // some of them by a passkey alone as well
+	OneWay         int
+	Stranded       int
+	Unserved, Gone int // in none of the above
+	Factors        []FactorCount
+	Groups         []GroupCount
+	List           []Stranded // not all when there are too many
+	More           int        // how many are not in List
+}
+
+// FactorCount is how many people have a factor.
+type FactorCount struct {
+	Kind verify.Kind
+	N    int
+}
+
+// GroupCount is how the members of a group stand.
+type GroupCount struct {
+	Group                        string
+	People, CanRecover, Stranded int
+}
+
+// Stranded is somebody no way is open to.
+type Stranded struct {
+	Login, Name string
+	Kinds       []verify.Kind // what they have enrolled all the same
+}
+
+func (*DeskIndex) file() string    { return "desk" }
+func (*DeskProof) file() string    { return "desk-proof" }
+func (*DeskPolicy) file() string   { return "desk-policy" }
+func (*DeskCoverage) file() string { return "desk-coverage" }

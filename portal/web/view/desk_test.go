@@ -1,0 +1,156 @@
+package view
+
+import (
+	"bytes"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"postern/portal/access"
+	"postern/portal/policy"
+	"postern/verify"
+)
+
+func deskFrame(faults ...Fault) Frame {
+	return Frame{CSRF: "tok", Person: "operator1", Desk: Rooms{Open: true, Policy: true, Coverage: true}, Faults: faults}
+}
+
+func askedPolicy(faults ...Fault) *DeskPolicy {
+	return &DeskPolicy{Frame: deskFrame(faults...), Purpose: policy.Reset, Door: access.Web, Purposes: policy.Purposes(), Doors: access.Doors()}
+}
+
+func explained(v policy.Verdict) *DeskPolicy {
+	p := askedPolicy()
+	p.Login = "user1"
+	p.Who = &Explained{Login: "user1", Name: "Ada <b>Lovelace</b>", Means: policy.Means{Enrolled: []verify.Kind{verify.TOTP}, Mail: true}, Verdict: v}
+	return p
+}
+
+func countSample(people int) *Count {
+	c := &Count{At: sampleNow, People: 28, CanRecover: 24, ByPasskeyAlone: 5, ByTwoGates: 22, OneWay: 9, Stranded: 4, Unserved: 2, Gone: 1,
+		Factors: []FactorCount{{verify.TOTP, 24}, {verify.RecoveryCode, 20}, {verify.Passkey, 5}},
+		Groups:  []GroupCount{{"Staff", 20, 19, 1}, {"CN=Ward Staff and Their Deputies,OU=Very Long Name of a Unit,DC=corp,DC=example,DC=org", 3, 0, 3}, {"Nobody Here", 0, 0, 0}}}
+	for i := range people {
+		c.List = append(c.List, Stranded{Login: fmt.Sprintf("user%d", i+1), Name: "Amara Okafor", Kinds: []verify.Kind{verify.TOTP}})
+	}
+	return c
+}
+
+func deskSamples() []sample {
+	kinds := []verify.Kind{verify.Passkey, verify.TOTP, verify.Email, verify.RecoveryCode, verify.SMS}
+	plan := policy.Plan{Name: "finance", Allowed: kinds, Alone: kinds[:1], Gates: 2, Life: 10 * time.Minute, Tries: 3, PerDay: 2}
+	paths := policy.Explain(plan, policy.Means{Enrolled: []verify.Kind{verify.TOTP}, Mail: true, Ended: []verify.Kind{verify.SMS}})
+	shut := policy.Explain(plan, policy.Means{})
+	one := policy.Path{Proofs: []verify.Kind{verify.Password}, Strength: policy.OneKind}
+	plans := askedPolicy()
+	plans.Chapters = []policy.Chapter{{Groups: []string{"Finance", "CN=Board,DC=x"}, OUs: []string{"OU=HQ,DC=x"}, Plan: plan, Paths: paths.Paths},
+		{Plan: policy.Plan{Name: "default", Life: 15 * time.Minute, Tries: 5}, Paths: []policy.Path{one}}}
+	wrong := askedPolicy(Fault{Field: "login", Code: "nobody"})
+	wrong.Login = `"nobody`
+	odd := explained(policy.Verdict{Unserved: "never heard of", Explanation: policy.Explanation{Plan: "default"}})
+	return []sample{
+		{"desk", &DeskIndex{deskFrame()}, "desk", ""},
+		{"desk-technician", &DeskIndex{Frame{CSRF: "tok", Person: "tech1", Desk: Rooms{Open: true}}}, "desk", ""},
+		{"desk-proof", &DeskProof{deskFrame()}, "prove", ""},
+		{"desk-policy", plans, "policy", ""},
+		{"desk-policy-person", explained(policy.Verdict{Explanation: paths}), "policy", ""},
+		{"desk-policy-stranded", explained(policy.Verdict{Explanation: shut}), "policy", ""},
+		{"desk-policy-unserved", explained(policy.Verdict{Unserved: "privileged", Explanation: policy.Explanation{Plan: "finance"}}), "policy", ""},
+		{"desk-policy-odd", odd, "policy", ""},
+		{"desk-policy-nobody", wrong, "policy", "nobody"},
+		{"desk-policy-purpose", askedPolicy(Fault{Field: "purpose", Code: "bad_choice"}), "policy", "bad_choice"},
+		{"desk-policy-door", askedPolicy(Fault{Field: "door", Code: "bad_choice"}), "policy", "bad_choice"},
+		{"desk-policy-form", askedPolicy(Fault{Code: "bad_form"}), "policy", "bad_form"},
+		{"desk-coverage", &DeskCoverage{Frame: deskFrame(), Count: countSample(4)}, "coverage", ""},
+		{"desk-coverage-more", &DeskCoverage{Frame: deskFrame(), Count: func() *Count { c := countSample(3); c.More = 5; return c }()}, "coverage", ""},
+		{"desk-coverage-never", &DeskCoverage{Frame: deskFrame()}, "coverage", ""},
+		{"desk-coverage-nobody", &DeskCoverage{Frame: deskFrame(), Count: &Count{At: sampleNow}}, "coverage", ""},
+		{"desk-coverage-failed", &DeskCoverage{Frame: deskFrame(), Count: countSample(1), Failed: true}, "coverage", ""},
+		{"desk-counting", &DeskCoverage{Frame: deskFrame(), Running: true, Since: at(-1)}, "counting", ""},
+		{"desk-counting-still", &DeskCoverage{Frame: deskFrame(), Running: true, Since: at(-1), Still: true, Count: countSample(4)}, "counting", ""},
+	}
+}
+
+func TestPercentNeverRoundsSomebodyAway(t *testing.T) {
+	for _, c := range [][3]int{{0, 0, 0}, {0, 9, 0}, {9, 9, 100}, {1, 100000, 1}, {99999, 100000, 99}, {1, 3, 33}, {2, 3, 67}, {5, 0, 0}, {-1, 4, 0}, {1, 2, 50}} {
+		if got := percent(c[0], c[1]); got != c[2] {
+			t.Errorf("%d of %d is %d %%, want %d", c[0], c[1], got, c[2])
+		}
+	}
+}
+
+// However few they are, who is stranded is seen, and the parts never overlap nor
+// leave the drawing.
+func TestTheBarShowsEverybodyOnce(t *testing.T) {
+	for _, c := range []Count{
+		{People: 28, CanRecover: 24, ByPasskeyAlone: 5, Stranded: 4}, {People: 100000, CanRecover: 99999, ByPasskeyAlone: 99998, Stranded: 1},
+		{People: 100000, CanRecover: 1, Stranded: 99999}, {People: 1, Stranded: 1}, {People: 3, CanRecover: 3, ByPasskeyAlone: 3}, {},
+		{People: 100000, CanRecover: 2, ByPasskeyAlone: 1, Stranded: 99998},
+	} {
+		end, n := 0, 0
+		for _, s := range segments(c) {
+			n += s.N
+			if s.N == 0 {
+				if s.W != 0 {
+					t.Errorf("%+v: an empty part is drawn: %+v", c, s)
+				}
+				continue
+			}
+			if s.X < end || s.W < 8 || s.X+s.W > barWidth {
+				t.Errorf("%+v: %+v after %d", c, s, end)
+			}
+			end = s.X + s.W
+		}
+		if n != c.People || c.People > 0 && end != barWidth {
+			t.Errorf("%+v: %d people, up to %d", c, n, end)
+		}
+	}
+}
+
+// The desk is in the menu of those it is open to, and no room they may not enter.
+func TestTheMenuShowsWhatIsOpen(t *testing.T) {
+	r := renderer(t)
+	for rooms, want := range map[Rooms]string{
+		{}:                         "",
+		{Open: true}:               "/desk",
+		{Open: true, Policy: true}: "/desk /desk/policy",
+		{Open: true, Coverage: true, Policy: true}: "/desk /desk/policy /desk/coverage",
+	} {
+		for _, p := range []Page{&Me{Frame: Frame{Person: "a", Desk: rooms}}, &DeskIndex{Frame{Person: "a", Desk: rooms}}} {
+			var b bytes.Buffer
+			if err := r.Page(&b, "en", p); err != nil {
+				t.Fatal(err)
+			}
+			got := map[string]bool{}
+			for _, e := range elements(t, b.String()) {
+				if e.name == "a" && strings.HasPrefix(e.attrs["href"], "/desk") {
+					got[e.attrs["href"]] = true
+				}
+			}
+			if _, own := p.(*Me); own && len(got) != min(1, len(strings.Fields(want))) {
+				t.Errorf("%+v: the account's pages lead to %v", rooms, got)
+			} else if !own && rooms.Open && len(got) != len(strings.Fields(want)) {
+				t.Errorf("%+v: the desk leads to %v, want %s", rooms, got, want)
+			}
+		}
+	}
+}
+
+// 200 people with long names are still a page.
+func TestTheLongestListIsStillAPage(t *testing.T) {
+	r := renderer(t)
+	c := countSample(200)
+	for i := range c.List {
+		c.List[i].Name = strings.Repeat("n", 64)
+	}
+	for _, lang := range []string{"en", "de", "ar"} {
+		var b bytes.Buffer
+		if err := r.Page(&b, lang, &DeskCoverage{Frame: deskFrame(), Count: c}); err != nil {
+			t.Fatal(err)
+		}
+		if b.Len() > 96<<10 {
+			t.Errorf("%s: %d bytes", lang, b.Len())
+		}
+	}
+}
