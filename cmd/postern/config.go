@@ -262,7 +262,7 @@ func (c *Config) validateDirectories(r *reader) {
 
 // setUp are the factors that this program can offer.
 func (c *Config) setUp() []verify.Kind {
-	kinds := []verify.Kind{verify.Passkey, verify.TOTP, verify.Email, verify.RecoveryCode, verify.Password, verify.Approval}
+	kinds := []verify.Kind{verify.Passkey, verify.TOTP, verify.Email, verify.RecoveryCode, verify.Password, verify.Approval, verify.Handover}
 	if c.SMS.On() {
 		kinds = append(kinds, verify.SMS)
 	}
@@ -278,7 +278,7 @@ func (c *Config) validateFactors(r *reader) {
 	plans, setUp := c.Policy.Plans, c.setUp()
 	allowed := map[string][]verify.Kind{
 		"plans.reset": plans.Reset.Allowed, "plans.unlock": plans.Unlock.Allowed, "plans.change": plans.Change.Allowed,
-		"plans.signin": plans.SignIn.Allowed, "plans.stepup": plans.StepUp.Allowed,
+		"plans.signin": plans.SignIn.Allowed, "plans.stepup": plans.StepUp.Allowed, "plans.assist": plans.Assist.Allowed,
 	}
 	for i, rule := range c.Policy.Rules {
 		allowed[fmt.Sprintf("rules[%d].plan", i)] = rule.Plan.Allowed

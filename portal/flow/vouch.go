@@ -136,7 +136,7 @@ func (s *Service) voter(ctx context.Context, by access.Principal) (directory.Use
 	} else if frozen {
 		return u, ErrNoRequest
 	}
-	if !slices.ContainsFunc(by.By, func(k verify.Kind) bool { return k.Class() == verify.Possession }) {
+	if !by.Bound() {
 		return u, ErrWeak
 	}
 	return u, nil

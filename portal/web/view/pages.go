@@ -138,6 +138,7 @@ type Wait struct {
 	Until   time.Time
 	Every   int  // seconds between two looks; 0: 10
 	Still   bool // no looking by itself: GET Base?refresh=off
+	Phone   bool // the number is read to a technician on the telephone
 }
 
 // ApproveFirst is GET /approve/{token} for whoever is not signed in, or not well

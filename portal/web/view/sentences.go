@@ -200,6 +200,8 @@ func kindIcon(k verify.Kind) string {
 		return "codes"
 	case verify.Approval:
 		return "person"
+	case verify.Handover:
+		return "call"
 	}
 	return "lock"
 }
