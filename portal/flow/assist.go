@@ -72,11 +72,15 @@ func (s *Service) Assist(ctx context.Context, r AssistRequest) (c *Case, code st
 	if err := s.Store.Create(ctx, c, e); err != nil {
 		return nil, "", err
 	}
-	path, err := s.Accounts.AddLink(ctx, link)
+	c, err = s.Store.Update(ctx, c.ID, func(ctx context.Context, c *Case) (Effects, error) {
+		path, err := s.Accounts.AddLink(ctx, link)
+		c.Code = strings.TrimPrefix(path, link.Kind.Path())
+		return Effects{}, unavailable(err)
+	})
 	if err != nil {
-		return nil, "", unavailable(err)
+		return nil, "", err
 	}
-	return c, strings.TrimPrefix(path, link.Kind.Path()), nil
+	return c, c.Code, nil
 }
 
 func language(u directory.User, usual string) string {
@@ -106,7 +110,7 @@ func (s *Service) Claim(ctx context.Context, code, address, lang string) (*Case,
 		if !c.Claimed.IsZero() || !c.Live(now) || c.Ghost() {
 			return Effects{}, ErrNoRequest
 		}
-		c.Claimed, c.Address, c.Lang = now, address, lang
+		c.Claimed, c.Code, c.Address, c.Lang = now, "", address, lang
 		return Effects{Events: events(s.event(c, "case.claimed", ok))}, nil
 	})
 }

@@ -61,6 +61,8 @@ type Case struct {
 	Asked []directory.ID `json:",omitempty"`
 	// Of a case that a technician began: why, and the number in their own system.
 	Cause, Ticket string `json:",omitempty"`
+	// Code is what they read out for that, until it was used; nowhere else.
+	Code string `json:",omitempty"`
 	// Claimed is when the person on the telephone opened it in their browser.
 	Claimed time.Time `json:",omitzero"`
 	// Tell are addresses beside the person's that hear of what comes of it.

@@ -31,6 +31,7 @@ var (
 	fieldDecision = field{name: "decision", max: 8}
 	fieldNumber   = field{name: "number", max: 8}
 	fieldNote     = field{name: "note", max: 1 << 10}
+	fieldCode     = field{name: "code", max: 64}
 	fieldDoor     = field{name: "door", max: 16}
 	fieldLang     = field{name: "lang", max: 64}
 )

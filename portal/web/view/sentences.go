@@ -58,6 +58,8 @@ func stray(p Page) *Fault {
 		fields = []string{"password", "confirm"}
 	case *OfferTOTP, *OfferPasskey, *OfferYubiKey:
 		fields = []string{"answer", "name"}
+	case *Link:
+		fields = []string{"code"}
 	case *DeskPolicy:
 		fields = []string{"login", "purpose", "door"}
 	case *Factors:
@@ -235,6 +237,9 @@ func again(p policy.Purpose) string {
 	}
 	return startPath(p)
 }
+
+// changesPassword says which purposes end with a new password.
+func changesPassword(p policy.Purpose) bool { return p == policy.Reset || p == policy.Change }
 
 // changes tells the two headings of the password page apart.
 func changes(p policy.Purpose) string {
