@@ -31,6 +31,10 @@ func (h *house) posts() map[string][]string {
 	}
 	if h.desk != nil {
 		forms["/desk/coverage"] = nil
+		forms["/desk/people/:id/open"] = []string{"purpose", "reset", "cause", "lost", "ticket", "INC-7"}
+		forms["/desk/cases/:id/match"] = []string{"number", "47"}
+		forms["/desk/cases/:id/act"] = []string{"act", "freeze"}
+		forms["/desk/cases/:id/cancel"] = nil
 	}
 	posts := map[string][]string{}
 	for _, r := range h.server.app.GetRoutes(true) {

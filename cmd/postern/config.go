@@ -227,6 +227,13 @@ func (c *Config) validate(r *reader) {
 	r.add("sms", c.SMS.Validate()...)
 	r.add("policy", c.Policy.Validate()...)
 	r.add("access", c.Access.Validate()...)
+	for role, reach := range map[string]access.Reach{"technician": c.Access.Scope.Technician, "senior": c.Access.Scope.Senior} {
+		for i, name := range reach.Directories {
+			if !slices.ContainsFunc(c.Directories, func(d Directory) bool { return d.Name == name }) {
+				r.add("access", fmt.Errorf("scope.%s.directories[%d]: there is no directory called %q", role, i, name))
+			}
+		}
+	}
 	c.validateFactors(r)
 	r.add("password", c.Password.Validate()...)
 	r.add("limits", c.Limits.Validate()...)

@@ -11,7 +11,7 @@ func TestWithoutRolesThereIsNoDesk(t *testing.T) {
 		t.Error("somebody has a role without anybody having said so")
 	}
 	p := &program{cfg: DefaultConfig()}
-	if desk, err := p.desk(extras{}); desk != nil || err != nil || p.census != nil {
+	if desk, err := p.desk(extras{}, nil); desk != nil || err != nil || p.census != nil {
 		t.Errorf("%+v, %v", desk, err)
 	}
 	dir, text := valid(t)
@@ -90,7 +90,7 @@ func TestOperatorsSeeHowEverybodyStands(t *testing.T) {
 	helper := r.visit()
 	helper.enter(r.person("tech1"))
 	helper.open("/desk", "desk")
-	helper.says("nothing here for your role yet")
+	helper.says(`action="/desk/people"`)
 	if err := helper.Get("/desk/policy"); err != nil || helper.Page.Status != 404 {
 		t.Errorf("a technician reads the policy: %d, %v", helper.Page.Status, err)
 	}

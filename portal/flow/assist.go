@@ -145,3 +145,22 @@ func (s *Service) tellOthers(c *Case, what string) []notify.Message {
 	return []notify.Message{{Channel: notify.Mail, To: c.Tell, Template: "desk_done", Lang: c.Lang, Case: c.ID, Args: map[string]string{"login": c.Named,
 		"technician": c.By.User.Login, "what": what, "ticket": c.Ticket, "note": c.Cause, "receipt": c.Outcome.Receipt, "at": s.Now().UTC().Format(time.RFC3339)}}}
 }
+
+// Withdraw ends a case that a technician began, in their name. ErrNoRequest for
+// everybody else's.
+func (s *Service) Withdraw(ctx context.Context, id string, by access.Principal, address string) error {
+	now := s.Now()
+	_, err := s.Store.Update(ctx, id, func(_ context.Context, c *Case) (Effects, error) {
+		switch {
+		case c.Door != access.Desk || by.ID == "" || c.By.ID != by.ID:
+			return Effects{}, ErrNoRequest
+		case !c.Live(now) || c.Outcome.Status == InFlight:
+			return Effects{}, ErrConflict
+		}
+		c.end(ReasonCancelled)
+		e := s.event(c, "case.closed", ok, withReason(string(ReasonCancelled)))
+		e.Actor, e.ActorName, e.Door, e.Address = by.ID, by.User.Login, string(access.Desk), address
+		return Effects{Events: events(e)}, nil
+	})
+	return err
+}

@@ -23,6 +23,7 @@ type letter struct {
 	Facts   []fact
 	NotYou  bool   // says what to do when it was somebody else
 	NotMe   string // address of the page with the button "This wasn't me"; empty: none
+	Claim   string // address of the page that goes on with the help desk; empty: none
 	Open    string // address of the page where somebody can answer; empty: none
 }
 
@@ -34,13 +35,14 @@ type fact struct {
 // notices are the messages that tell of something that happened.
 func notices() []string {
 	return []string{"password_changed", "account_unlocked", "factor_added", "factor_removed", "recovery_codes_replaced", "signin_new",
-		"contacts_changed", "limit_reached", "account_frozen", "account_unfrozen", "approval_request", "approval_denied", "incident", "approval_alarm"}
+		"contacts_changed", "limit_reached", "account_frozen", "account_unfrozen", "approval_request", "approval_denied", "incident", "approval_alarm",
+		"sessions_ended", "desk_frozen", "desk_claim", "desk_done", "desk_alarm"}
 }
 
 // others are those that do not tell somebody of their own account, or of what
 // they did themselves just now: "not you?" would be the wrong question.
 func others() []string {
-	return []string{"approval_request", "account_frozen", "incident", "approval_alarm"}
+	return []string{"approval_request", "account_frozen", "incident", "approval_alarm", "desk_claim", "desk_done", "desk_alarm"}
 }
 
 // mails are the names of the templates that notices and codes are written with.
@@ -72,8 +74,8 @@ func (s *set) readMails(src sources, funcs template.FuncMap) error {
 // Mail renders a message: mail as text and HTML, SMS as one short text. Its
 // Args are "code" and "minutes" for the template code; for the notices "login",
 // "at" (RFC 3339), "address", "door", "proofs" (kinds with commas), "receipt",
-// "purpose", "kind", "name", "requester", "approver", "note", "until", and the
-// paths "notme" and "approve" of the pages of that name, each of which may be
+// "purpose", "kind", "name", "requester", "approver", "note", "until", "technician",
+// "what" (kind of an event), "ticket", and the paths "notme", "approve" and "claim" of the pages of that name, each of which may be
 // missing.
 func (r *Renderer) Mail(m notify.Message) (notify.Rendered, error) {
 	lang := r.bundle.Choose(m.Lang, "", m.Lang)
@@ -87,7 +89,7 @@ func (r *Renderer) Mail(m notify.Message) (notify.Rendered, error) {
 		return out, fmt.Errorf("view: no message template %q", m.Template)
 	}
 	args := i18n.Args{"Code": m.Args["code"], "Name": s.brands["name"], "Minutes": m.Args["minutes"], "Login": m.Args["login"], "Factor": kindText(verify.Kind(m.Args["kind"])),
-		"Requester": cmp.Or(m.Args["requester"], m.Args["login"]), "Link": s.link(m.Args["approve"])}
+		"Requester": cmp.Or(m.Args["requester"], m.Args["login"]), "Link": s.link(m.Args["approve"]), "Technician": m.Args["technician"]}
 	if m.Args["kind"] == "" {
 		args["Factor"] = i18n.Msg("factor.some")
 	}
@@ -100,7 +102,7 @@ func (r *Renderer) Mail(m notify.Message) (notify.Rendered, error) {
 		l.Code = m.Args["code"]
 	} else {
 		l.Facts, l.NotYou = s.facts(m), !slices.Contains(others(), m.Template)
-		l.NotMe, l.Open = s.link(m.Args["notme"]), s.link(m.Args["approve"])
+		l.NotMe, l.Open, l.Claim = s.link(m.Args["notme"]), s.link(m.Args["approve"]), s.link(m.Args["claim"])
 	}
 	var h, t bytes.Buffer
 	if err := s.mails[file].Execute(&h, l); err != nil {
@@ -141,6 +143,11 @@ func (s *set) facts(m notify.Message) []fact {
 		add("approve.want", s.say("approve.want_"+p, nil), false)
 	}
 	add("mail.approver", m.Args["approver"], false)
+	add("mail.technician", m.Args["technician"], false)
+	if what := m.Args["what"]; what != "" {
+		add("mail.what", s.activity(Activity{Kind: what, Outcome: "ok"}), false)
+	}
+	add("mail.ticket", m.Args["ticket"], false)
 	add("mail.note", m.Args["note"], false)
 	if until := rfc3339(m.Args["until"]); !until.IsZero() {
 		add("approve.until", s.bundle.DateTime(s.lang.Tag, until)+" ("+s.bundle.Zone()+")", false)

@@ -37,7 +37,7 @@ func (f *Frame) top() *Frame { return f }
 // Fault is one thing wrong with what was sent. Its sentence is "error."+Code.
 type Fault struct {
 	// Field is the form field it belongs to ("login", "current", "answer",
-	// "password", "confirm", "name", "purpose", "door", "code"); empty: shown above the form.
+	// "password", "confirm", "name", "purpose", "door", "code", "q", "cause", "ticket", "number"); empty: shown above the form.
 	Field string
 	Code  string
 	Left  int           // tries left, said after the sentence; 0: not said
@@ -173,13 +173,6 @@ type Approve struct {
 type ApproveUnfit struct {
 	Frame
 	Reason string
-}
-
-// Link is GET /link and /link/{code}; posts code to /link. Opening it claims
-// nothing: mail scanners open everything.
-type Link struct {
-	Frame
-	Typed string
 }
 
 // NotMe is GET /notme/{token}; posts to the same path. Done answers the POST.
@@ -400,7 +393,6 @@ func (*Wait) file() string         { return "wait" }
 func (*ApproveFirst) file() string { return "approve-first" }
 func (*Approve) file() string      { return "approve" }
 func (*ApproveUnfit) file() string { return "approve-unfit" }
-func (*Link) file() string         { return "link" }
 func (*NotMe) file() string        { return "notme" }
 func (*NewPassword) file() string  { return "new-password" }
 func (*Applying) file() string     { return "applying" }

@@ -60,6 +60,16 @@ func stray(p Page) *Fault {
 		fields = []string{"answer", "name"}
 	case *Link:
 		fields = []string{"code"}
+	case *DeskPeople:
+		fields = []string{"q"}
+	case *DeskPerson:
+		if p.Can {
+			fields = []string{"purpose", "cause", "ticket"}
+		}
+	case *DeskCase:
+		if p.Stage == "match" {
+			fields = []string{"number"}
+		}
 	case *DeskPolicy:
 		fields = []string{"login", "purpose", "door"}
 	case *Factors:
