@@ -232,3 +232,52 @@ func TestWhomATechnicianCannotHelp(t *testing.T) {
 		t.Errorf("to be verified, so that it can be opened again: %v", err)
 	}
 }
+
+// A number that was matched opens nothing about the person: what they have enrolled
+// is for who has proved something.
+func TestAMatchedNumberTellsNothingOfThePerson(t *testing.T) {
+	d := newDeskRig(t)
+	c, code := d.opens(policy.Reset, alice)
+	if _, err := d.nodes[1].Claim(ctx, code, "", "en"); err != nil {
+		t.Fatal(err)
+	}
+	c, err := d.nodes[0].Match(ctx, c.ID, d.signedIn(tech), d.reads(c), "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	options, err := d.nodes[1].Options(ctx, c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, o := range options {
+		if o.Reason == "not_enrolled" {
+			t.Errorf("%s: %s", o.Kind, o.Reason)
+		}
+	}
+}
+
+// Somebody frozen is verified, so that a technician can open it again; nothing is
+// written by it. A technician ends their own cases, and no others.
+func TestAFrozenCallerIsVerifiedAndNothingElse(t *testing.T) {
+	d := newDeskRig(t)
+	d.freeze(alice)
+	c, code := d.opens(policy.Assist, alice)
+	if _, err := d.nodes[1].Claim(ctx, code, "", "en"); err != nil {
+		t.Fatal(err)
+	}
+	c = d.prove(c, verify.TOTP)
+	c, err := d.nodes[0].Match(ctx, c.ID, d.signedIn(tech), d.reads(c), "")
+	if err != nil || c.Outcome.Status != flow.Applied || d.dir.Written() != 0 {
+		t.Errorf("%+v, %v", c.Outcome, err)
+	}
+	other, _ := d.opens(policy.Assist, bob)
+	if err := d.nodes[0].Withdraw(ctx, other.ID, d.signedIn(mary), ""); !errors.Is(err, flow.ErrNoRequest) {
+		t.Errorf("somebody else ends it: %v", err)
+	}
+	if err := d.nodes[0].Withdraw(ctx, other.ID, d.signedIn(tech), ""); err != nil {
+		t.Error(err)
+	}
+	if err := d.nodes[0].Withdraw(ctx, other.ID, d.signedIn(tech), ""); !errors.Is(err, flow.ErrConflict) {
+		t.Errorf("twice: %v", err)
+	}
+}

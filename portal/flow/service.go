@@ -11,6 +11,7 @@ import (
 	"io"
 	"log/slog"
 	"net/netip"
+	"slices"
 	"strings"
 	"time"
 
@@ -217,6 +218,8 @@ type Option struct {
 // case 3); afterwards it also says what is not enrolled.
 func (s *Service) Options(ctx context.Context, c *Case) ([]Option, error) {
 	var out []Option
+	// A matched number says that two people speak to each other, and not who it is.
+	proved := slices.ContainsFunc(c.Kinds(), func(k verify.Kind) bool { return k.Class() != verify.Match })
 	for _, k := range c.Plan.Allowed {
 		if s.factors[k] == nil {
 			continue
@@ -225,7 +228,7 @@ func (s *Service) Options(ctx context.Context, c *Case) ([]Option, error) {
 		if o.Reason == "not_allowed" {
 			continue
 		}
-		if o.Reason == "" && len(c.Proofs) > 0 && c.Somebody() != nil && inVault(k) {
+		if o.Reason == "" && proved && c.Somebody() != nil && inVault(k) {
 			have, err := s.Vault.Credentials(ctx, c.Key, k)
 			if err != nil {
 				return nil, unavailable(err)
