@@ -75,7 +75,7 @@ func (s *scene) calls(tech *Tab, login, purpose string) (code string) {
 	tech.Eval(fmt.Sprintf(`document.querySelector('[name=purpose]').value = %q`, purpose))
 	tech.Submit()
 	tech.WantStep("code")
-	code = tech.Eval(`document.querySelector('.plate').textContent.trim()`)
+	code = tech.Eval(`document.querySelector('.spell').textContent.trim()`)
 	if !regexp.MustCompile(`^[2-9A-Z]{3}-[2-9A-Z]{3}-[2-9A-Z]{3}$`).MatchString(code) {
 		s.t.Fatalf("the code is %q", code)
 	}

@@ -102,7 +102,7 @@ func personSample() *DeskPerson {
 // caseSamples is a case at every stage.
 func caseSamples() (list []sample) {
 	for _, stage := range []string{"code", "proving", "match", "approval", "password", "applying", "done", "refused", "expired"} {
-		p := &DeskCase{Frame: techFrame(), ID: "CASE", Person: "ad:1", Login: "user1", Name: "Ada <b>Lovelace</b>", Purpose: policy.Assist, Cause: "lost the <b>phone</b>", Ticket: "INC-7",
+		p := &DeskCase{Frame: techFrame(), ID: "CASE", Whom: "ad:1", Login: "user1", Name: "Ada <b>Lovelace</b>", Purpose: policy.Assist, Cause: "lost the <b>phone</b>", Ticket: "INC-7",
 			Stage: stage, Proofs: []verify.Kind{verify.TOTP}, Until: at(14)}
 		switch stage {
 		case "code":
@@ -114,7 +114,7 @@ func caseSamples() (list []sample) {
 		}
 		list = append(list, sample{"desk-case-" + stage, p, stage, ""})
 	}
-	wrong := &DeskCase{Frame: techFrame(Fault{Field: "number", Code: "wrong_number", Left: 2}), ID: "CASE", Person: "ad:1", Purpose: policy.Reset, Stage: "match", Until: at(14)}
+	wrong := &DeskCase{Frame: techFrame(Fault{Field: "number", Code: "wrong_number", Left: 2}), ID: "CASE", Whom: "ad:1", Purpose: policy.Reset, Stage: "match", Until: at(14)}
 	return append(list, sample{"desk-case-wrong", wrong, "match", "wrong_number"})
 }
 

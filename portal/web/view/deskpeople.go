@@ -51,7 +51,7 @@ type DeskPerson struct {
 // number to …/match, act and which to …/act, nothing to …/cancel.
 type DeskCase struct {
 	Frame
-	ID, Person    string // as they stand in addresses
+	ID, Whom      string // as they stand in addresses
 	Login, Name   string
 	Purpose       policy.Purpose
 	Cause, Ticket string
