@@ -74,8 +74,8 @@ func (s *Site) routes() []route {
 
 		{path: "/approve/:token", page: s.asked, action: s.decide, fields: []field{maybe(fieldDecision), maybe(fieldNumber), maybe(fieldFactor), maybe(fieldAnswer), maybe(fieldNote)}},
 		{path: "/notme/:token", page: s.report, action: s.notMe},
-		{path: "/link", page: s.linkForm, action: s.link, fields: []field{fieldCode}},
-		{path: "/link/:code", page: s.linkForm},
+		{path: "/link", page: s.claimForm, action: s.claim, fields: []field{fieldCode}},
+		{path: "/claim/:code", page: s.claimForm},
 
 		{path: "/help/:topic", page: s.help},
 	}

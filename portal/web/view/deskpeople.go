@@ -8,7 +8,7 @@ import (
 	"postern/verify"
 )
 
-// Link is GET /link and /link/{code}; posts code to /link. Opening it claims
+// Link is GET /link and /claim/{code}; posts code to /link. Opening it claims
 // nothing: mail scanners open everything.
 type Link struct {
 	Frame

@@ -35,7 +35,7 @@ func TestACodeCannotBeGuessed(t *testing.T) {
 		t.Error("a code was looked at over the limit")
 	}
 	// Opening the address of a mail claims nothing.
-	if a := b.get("/link/ABC-234-XYZ").want(t, 200, "Link"); !strings.Contains(string(a.body), "ABC-234-XYZ") || len(h.core.calls) != calls {
+	if a := b.get("/claim/ABC-234-XYZ").want(t, 200, "Link"); !strings.Contains(string(a.body), "ABC-234-XYZ") || len(h.core.calls) != calls {
 		t.Errorf("%s", a.body)
 	}
 }

@@ -15,8 +15,8 @@ import (
 // codePattern is how codes are written in addresses.
 var codePattern = regexp.MustCompile(`^[2-9A-Z]{3}-[2-9A-Z]{3}-[2-9A-Z]{3}$`)
 
-// linkForm takes the code a technician read out. A link in a mail fills it in.
-func (s *Site) linkForm(v *visit) error {
+// claimForm takes the code a technician read out. A link in a mail fills it in.
+func (s *Site) claimForm(v *visit) error {
 	code := v.Params("code")
 	if code != "" && !codePattern.MatchString(code) {
 		return fiber.ErrNotFound
@@ -24,12 +24,12 @@ func (s *Site) linkForm(v *visit) error {
 	return v.page(fiber.StatusOK, &view.Link{Frame: v.frame("/link"), Typed: code})
 }
 
-// link puts the case of a code into this browser, in place of whatever it was in.
+// claim puts the case of a code into this browser, in place of whatever it was in.
 // A code is short and known to two people, so that an address has few tries.
-func (s *Site) link(v *visit, f form) error {
+func (s *Site) claim(v *visit, f form) error {
 	err := s.Limits.Take(v.ctx(), limit.Answer, "link\x00"+limit.AddressKey(v.client))
 	if err == nil {
-		err = s.claim(v, f["code"])
+		err = s.claimHere(v, f["code"])
 	} else if !errors.As(err, new(*limit.Exceeded)) {
 		err = &down{err}
 	}
@@ -47,7 +47,7 @@ func (s *Site) link(v *visit, f form) error {
 	return v.page(t.status, &view.Link{Frame: v.frame("/link", t.faults...), Typed: f["code"]})
 }
 
-func (s *Site) claim(v *visit, code string) error {
+func (s *Site) claimHere(v *visit, code string) error {
 	c, err := s.Flow.Claim(v.ctx(), code, v.client.String(), v.lang)
 	if err != nil {
 		return err
