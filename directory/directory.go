@@ -55,6 +55,16 @@ type Unlocker interface {
 	Unlock(ctx context.Context, u User) error
 }
 
+// Expirer is the optional ability to make a person choose a new password at the
+// next sign-in, without touching the one in force. Errors are SetPassword's, and
+// ErrUnsupported, with the reason, where the directory would not act on it (the
+// password never expires, no policy looks at the mark) or the person could not
+// obey (may not change the password): a mark that does nothing would be taken for
+// a rotation that is on its way.
+type Expirer interface {
+	RequireChange(ctx context.Context, u User) error
+}
+
 // Authenticator is the optional ability to check the directory's own password.
 // nil, ErrPasswordExpired and ErrMustChange all mean that the password was right.
 // ErrWrongPassword is everything that must look like a wrong one; wrapped

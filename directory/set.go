@@ -29,6 +29,8 @@ var (
 	_ Revoker       = (*Set)(nil)
 	_ Resolver      = (*Set)(nil)
 	_ Lister        = (*Set)(nil)
+	_ Searcher      = (*Set)(nil)
+	_ Expirer       = (*Set)(nil)
 )
 
 // NewSet makes one directory of several, which are asked and reported in this order.
@@ -138,6 +140,15 @@ func (s *Set) Unlock(ctx context.Context, u User) error {
 		return err
 	}
 	return d.Unlock(ctx, u)
+}
+
+// RequireChange implements Expirer.
+func (s *Set) RequireChange(ctx context.Context, u User) error {
+	d, err := able[Expirer](s, u)
+	if err != nil {
+		return err
+	}
+	return d.RequireChange(ctx, u)
 }
 
 // Authenticate implements Authenticator.

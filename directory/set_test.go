@@ -64,6 +64,10 @@ func (f *full) People(_ context.Context, each func(ID) error) error {
 	}
 	return f.err
 }
+func (f *full) RequireChange(context.Context, User) error {
+	f.calls = append(f.calls, "require")
+	return nil
+}
 func (f *full) Examine(context.Context) []Finding { return []Finding{{Check: "tls"}} }
 
 type panicking struct{ plain }
@@ -128,6 +132,7 @@ func TestSetForwardsToTheDirectoryThatHoldsTheAccount(t *testing.T) {
 	calls := map[string]func(User) error{
 		"change":       func(u User) error { return s.ChangePassword(ctx, u, pw, pw) },
 		"unlock":       func(u User) error { return s.Unlock(ctx, u) },
+		"require":      func(u User) error { return s.RequireChange(ctx, u) },
 		"authenticate": func(u User) error { return s.Authenticate(ctx, u, pw) },
 		"revoke":       func(u User) error { return s.RevokeSessions(ctx, u) },
 		"resolve": func(u User) error {

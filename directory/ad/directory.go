@@ -15,8 +15,8 @@ import (
 )
 
 // Directory is one Active Directory domain. It implements directory.Directory,
-// Changer, Unlocker, Authenticator, Resolver, Lister and Examiner, and is safe for
-// concurrent use.
+// Changer, Unlocker, Expirer, Authenticator, Resolver, Lister, Searcher and Examiner,
+// and is safe for concurrent use.
 type Directory struct {
 	name     string
 	cfg      Config
@@ -40,6 +40,8 @@ var (
 	_ directory.Authenticator = (*Directory)(nil)
 	_ directory.Resolver      = (*Directory)(nil)
 	_ directory.Lister        = (*Directory)(nil)
+	_ directory.Searcher      = (*Directory)(nil)
+	_ directory.Expirer       = (*Directory)(nil)
 	_ directory.Examiner      = (*Directory)(nil)
 )
 

@@ -5,6 +5,13 @@
 // package owns the reading of Active Directory's answers; connections, TLS and
 // fail-over are directory/internal/ldapconn's.
 //
+// Search asks for beginnings of attributes that Active Directory indexes as it
+// comes: sAMAccountName, userPrincipalName, displayName, cn, givenName, sn, mail.
+// Telephone and employee numbers it does not (searchFlags of mobile,
+// telephoneNumber, employeeID and employeeNumber are 0): text that is a number costs a
+// look at everybody below the base, unless an index is made. For numbers of employees
+// that is searchFlags 1; a number with spaces in it no index finds.
+//
 // It never decides whether somebody may be helped: it says what the account is
 // (User.Privileged, User.State) and leaves the rest to the core. It never shows
 // that an old password stopped working, because on Active Directory it does not

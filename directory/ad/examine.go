@@ -124,7 +124,7 @@ func (d *Directory) examineRights(c *ldapconn.Conn, people []*ldap.Entry) []dire
 	var out []directory.Finding
 	switch {
 	case len(samples) > 0:
-		out = d.delegations(c, samples, token)
+		out = append(d.delegations(c, samples, token), d.expiring(c, samples))
 	case len(people) > 0:
 		out = append(out, bad(directory.Warning, "rights", "no ordinary account was seen to judge the delegation by",
 			"whether passwords can be reset will show at the first reset", "check base_dn and user_ous: all that was seen is disabled, protected or out of bounds"))
@@ -204,14 +204,35 @@ func (d *Directory) delegations(c *ldapconn.Conn, samples []*ldap.Entry, token m
 	return append(good[:1], lacking...)
 }
 
+// expiring says whether the service account may require a new password of somebody.
+// Only a help desk needs that, so its absence is told and counts for nothing.
+func (d *Directory) expiring(c *ldapconn.Conn, samples []*ldap.Entry) directory.Finding {
+	var lacking *ldap.Entry
+	for _, e := range samples {
+		if writable(e, "pwdLastSet") {
+			return ok("expire", "on %s the service account may require a new password at the next sign-in (write pwdLastSet)", e.DN)
+		}
+		lacking = e
+	}
+	where, who := d.place(lacking.DN), d.trustee(c)
+	f := ok("expire", "on %s the service account may not write pwdLastSet: a technician cannot require a new password at the next sign-in", lacking.DN)
+	f.Mend = fmt.Sprintf("where technicians are to: Windows: dsacls %[1]q /I:S /G \"%[2]s:RPWP;pwdLastSet;user\"\n"+
+		"Samba: samba-tool dsacl set --objectdn=%[1]q --sddl='(OA;CIIO;RPWP;bf967a0a-0de6-11d0-a285-00aa003049e2;%[3]s;%[2]s)'", where, who, classUser)
+	return f
+}
+
+// writable reads allowedAttributesEffective (MS-ADTS section 3.1.1.4.5.18).
+func writable(e *ldap.Entry, attribute string) bool {
+	return slices.ContainsFunc(e.GetAttributeValues("allowedAttributesEffective"), func(a string) bool { return strings.EqualFold(a, attribute) })
+}
+
 func (d *Directory) delegation(c *ldapconn.Conn, e *ldap.Entry, token map[sid]bool) directory.Finding {
 	var missing []string
 	dacl, err := parseDACL(e.GetRawAttributeValue(attributeDescriptor))
 	if err == nil && !granted(dacl, rightResetPassword, token) {
 		missing = append(missing, "Reset Password")
 	}
-	writable := e.GetAttributeValues("allowedAttributesEffective")
-	if !slices.ContainsFunc(writable, func(a string) bool { return strings.EqualFold(a, "lockoutTime") }) {
+	if !writable(e, "lockoutTime") {
 		missing = append(missing, "write lockoutTime")
 	}
 	switch {
@@ -279,15 +300,20 @@ func (d *Directory) trustee(c *ldapconn.Conn) string {
 
 // delegate is the command that gives exactly the rights needed, for Windows and Samba.
 func (d *Directory) delegate(c *ldapconn.Conn, person string) string {
-	who, ou := d.trustee(c), person
-	if len(d.cfg.UserOUs) > 0 {
-		ou = d.cfg.UserOUs[0]
-	} else {
-		ou = parent(person)
-	}
-	const user = "bf967aba-0de6-11d0-a285-00aa003049e2"
+	who, ou := d.trustee(c), d.place(person)
 	sddl := fmt.Sprintf("(OA;CIIO;CR;00299570-246d-11d0-a768-00aa006e0529;%[1]s;%[2]s)"+
-		"(OA;CIIO;RPWP;28630ebf-41d5-11d1-a9c1-0000f80367c1;%[1]s;%[2]s)", user, who)
+		"(OA;CIIO;RPWP;28630ebf-41d5-11d1-a9c1-0000f80367c1;%[1]s;%[2]s)", classUser, who)
 	return fmt.Sprintf("Windows: dsacls %[1]q /I:S /G \"%[2]s:CA;Reset Password;user\" \"%[2]s:RPWP;lockoutTime;user\"\n"+
 		"Samba: samba-tool dsacl set --objectdn=%[1]q --sddl='%[3]s'", ou, who, sddl)
+}
+
+// classUser is the schemaIDGUID of the class user.
+const classUser = "bf967aba-0de6-11d0-a285-00aa003049e2"
+
+// place is where rights on a person and the like are to be given.
+func (d *Directory) place(person string) string {
+	if len(d.cfg.UserOUs) > 0 {
+		return d.cfg.UserOUs[0]
+	}
+	return parent(person)
 }

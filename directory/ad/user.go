@@ -19,6 +19,7 @@ import (
 const (
 	uacDisabled         = 0x2
 	uacLockedOut        = 0x10
+	uacNeverExpires     = 0x10000
 	uacPasswordExpired  = 0x800000
 	normalUserAccount   = 805306368 // sAMAccountType SAM_NORMAL_USER_ACCOUNT
 	attributeUACCompute = "msDS-User-Account-Control-Computed"

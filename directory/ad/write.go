@@ -2,6 +2,7 @@ package ad
 
 import (
 	"context"
+	"fmt"
 	"unicode/utf8"
 
 	"github.com/go-ldap/ldap/v3"
@@ -92,6 +93,37 @@ func (d *Directory) Unlock(ctx context.Context, u directory.User) error {
 	err = d.client.Write(ctx, u.Server, func(c *ldapconn.Conn) error {
 		req := ldap.NewModifyRequest(guidDN(guid), nil)
 		req.Replace("lockoutTime", []string{"0"})
+		return c.Modify(req)
+	})
+	return ldapconn.Wrap(err)
+}
+
+// RequireChange implements directory.Expirer: pwdLastSet becomes 0, which needs the
+// right to write it. Where the password never expires nobody would be asked (Microsoft,
+// "Pwd-Last-Set attribute"; MS-ADTS section 2.2.16), and who may not change it could not
+// sign in again.
+func (d *Directory) RequireChange(ctx context.Context, u directory.User) error {
+	guid, err := d.guid(u)
+	if err != nil {
+		return err
+	}
+	err = d.client.Write(ctx, u.Server, func(c *ldapconn.Conn) error {
+		// Read where it is written, and not believed of a snapshot.
+		e, err := read(c, guidDN(guid), "userAccountControl", attributeDescriptor)
+		if err != nil {
+			return err
+		}
+		if e.GetAttributeValue("userAccountControl") == "" {
+			return fmt.Errorf("%w: userAccountControl of %s cannot be read", directory.ErrUnavailable, e.DN)
+		}
+		if number(e, "userAccountControl")&uacNeverExpires != 0 {
+			return fmt.Errorf("%w: the password is set never to expire (userAccountControl)", directory.ErrUnsupported)
+		}
+		if dacl, err := parseDACL(e.GetRawAttributeValue(attributeDescriptor)); err == nil && cannotChange(dacl) {
+			return fmt.Errorf("%w: the person may not change the password", directory.ErrUnsupported)
+		}
+		req := ldap.NewModifyRequest(guidDN(guid), nil)
+		req.Replace("pwdLastSet", []string{"0"})
 		return c.Modify(req)
 	})
 	return ldapconn.Wrap(err)

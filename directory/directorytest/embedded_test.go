@@ -1,6 +1,7 @@
 package directorytest_test
 
 import (
+	"cmp"
 	"fmt"
 	"testing"
 	"time"
@@ -72,9 +73,9 @@ func embeddedFixture(t *testing.T) directorytest.Fixture {
 		Directory: embeddedDirectory(t, s),
 		Policy:    directorytest.DefaultPolicy(),
 		Add: func(p directorytest.Person) (directorytest.Person, error) {
-			p.Mail = p.Login + "@mail.example.org"
+			p.Mail = cmp.Or(p.Mail, p.Login+"@mail.example.org")
 			err := s.Add(embedded.Person{Login: p.Login, Name: p.Name, Given: p.Given, Surname: p.Surname, Mail: p.Mail,
-				Phone: p.Phone, Password: directory.NewSecret(p.Password)})
+				Phone: p.Phone, Employee: p.Employee, Password: directory.NewSecret(p.Password)})
 			p.DN = "CN=" + p.Login + "," + s.PeopleDN()
 			p.UPN = p.Login + "@example.org"
 			return p, err
@@ -96,6 +97,9 @@ func embeddedFixture(t *testing.T) directorytest.Fixture {
 		},
 		MustChange: func(p directorytest.Person) error {
 			return s.Set(p.Login, func(st *embedded.Person) { st.MustChange = true })
+		},
+		NeverExpires: func(p directorytest.Person) error {
+			return s.Set(p.Login, func(st *embedded.Person) { st.NeverExpires = true })
 		},
 		Facts: func(p directorytest.Person) (map[string]string, error) {
 			return facts(func() (*ldap.Entry, error) {

@@ -10,6 +10,7 @@ type Person struct {
 	Login, DN, UPN       string
 	Name, Given, Surname string
 	Mail, Phone          string
+	Employee             string // number
 	Password             string
 	Manager              string // DN
 }

@@ -27,6 +27,9 @@ type Fixture struct {
 	// Facts reads, as an administrator, what nothing but the operation under
 	// test may change: account control, expiry, when the password was set.
 	Facts func(Person) (map[string]string, error)
+	// NeverExpires and CannotChange bring a person into a state in which requiring a
+	// change would mean nothing; nil where there is none.
+	NeverExpires, CannotChange func(Person) error
 	// Young makes a person inside a minimum age whose password was set just
 	// now, possibly in another directory of the same kind.
 	Young func() (directory.Directory, Person, error)
@@ -80,6 +83,10 @@ func Run(t *testing.T, f Fixture) {
 		{"ResetLeavesTheRestAlone", testResetLeavesStates}, {"ExactBytes", testExactBytes}, {"Change", testChange},
 		{"ChangeRefusals", testChangeRefusals}, {"ChangeWhenItMust", testChangeWhenItMust}, {"TooYoung", testTooYoung},
 		{"Unlock", testUnlock}, {"UnlockOnlyUnlocks", testUnlockOnlyUnlocks},
+		{"RequireChange", testRequireChange}, {"RequireChangeLeavesTheRestAlone", testRequireChangeLeavesStates},
+		{"RequireChangeWhereItMeansNothing", testRequireChangeWhereItMeansNothing}, {"RequireChangeOfNobody", testRequireChangeOfNobody},
+		{"Search", testSearch}, {"SearchShowsStates", testSearchStates}, {"SearchIsBounded", testSearchIsBounded},
+		{"SearchTakesNothingForAFilter", testSearchTakesNothingForAFilter}, {"SearchScope", testSearchScope},
 		{"ResolveFollowsAReference", testResolve}, {"ResolveLeadsNowhereElse", testResolveNowhere}, {"PeopleIsEverybodyOnce", testPeople},
 		{"PeopleEndsEarly", testPeopleEndsEarly}, {"PeopleIsAllOrAnError", testPeopleBreaksOff},
 	} {

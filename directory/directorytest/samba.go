@@ -23,8 +23,8 @@ type DC struct {
 	PeopleDN  string // the organisational unit the service account may act on
 	AdminDN   string
 	AdminPass string
-	// ServiceDN may, in PeopleDN, reset passwords and write lockoutTime, and
-	// nothing else (see delegate).
+	// ServiceDN may, in PeopleDN, reset passwords and write lockoutTime and
+	// pwdLastSet, and nothing else (see delegate).
 	ServiceDN, ServicePassword string
 	People                     []Person
 	Policy                     Policy

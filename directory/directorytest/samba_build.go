@@ -15,7 +15,7 @@ import (
 )
 
 // recipe is part of the cache's key: raise it when the way the domain is made changes.
-const recipe = 5
+const recipe = 6
 
 // provisioned returns a folder with a ready domain for that policy, making it
 // when there is none. It is keyed by Samba's version, the policy, the recipe and
@@ -221,7 +221,7 @@ func addPSO(c *ldap.Conn, name string, precedence int, policy Policy, appliesTo 
 }
 
 // delegate gives the service account, on the people's unit, exactly: Reset
-// Password and write lockoutTime; and reading of the fine-grained
+// Password, write lockoutTime and write pwdLastSet; and reading of the fine-grained
 // policies, which by default only administrators may read. Those are the lines
 // the README prints.
 func (dc *DC) delegate(ctx context.Context) error {
@@ -239,7 +239,8 @@ func (dc *DC) delegate(ctx context.Context) error {
 	}
 	const user = "bf967aba-0de6-11d0-a285-00aa003049e2"
 	sddl := "(OA;CIIO;CR;00299570-246d-11d0-a768-00aa006e0529;" + user + ";SID)" +
-		"(OA;CIIO;RPWP;28630ebf-41d5-11d1-a9c1-0000f80367c1;" + user + ";SID)"
+		"(OA;CIIO;RPWP;28630ebf-41d5-11d1-a9c1-0000f80367c1;" + user + ";SID)" +
+		"(OA;CIIO;RPWP;bf967a0a-0de6-11d0-a285-00aa003049e2;" + user + ";SID)"
 	if _, err := dc.Exec(ctx, "dsacl", "set", "--objectdn="+peopleDN, "--sddl="+strings.ReplaceAll(sddl, "SID", sid)); err != nil {
 		return err
 	}

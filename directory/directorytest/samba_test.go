@@ -37,7 +37,9 @@ func TestSamba(t *testing.T) {
 		Add:       dc.AddUser,
 		Bind:      func(p directorytest.Person, password string) error { return dc.Bind(p.DN, password) },
 		Lock:      dn(dc.Lock), Disable: dn(dc.Disable), MustChange: dn(dc.MustChange),
-		Expire: func(p directorytest.Person) error { return dc.Expire(t.Context(), p.DN) },
+		Expire:       func(p directorytest.Person) error { return dc.Expire(t.Context(), p.DN) },
+		NeverExpires: dn(dc.NeverExpires),
+		CannotChange: func(p directorytest.Person) error { return dc.ForbidChange(t.Context(), p.DN) },
 		Facts: func(p directorytest.Person) (map[string]string, error) {
 			return facts(func() (*ldap.Entry, error) { return dc.Entry(p.DN, adFacts...) }, adFacts...)
 		},

@@ -114,7 +114,7 @@ func addADUser(c *ldap.Conn, p Person) error {
 	add.Attribute("objectClass", []string{"user"})
 	for attr, value := range map[string]string{
 		"sAMAccountName": p.Login, "userPrincipalName": p.UPN, "displayName": p.Name, "givenName": p.Given, "sn": p.Surname,
-		"mail": p.Mail, "mobile": p.Phone, "manager": p.Manager, "userAccountControl": "512",
+		"mail": p.Mail, "mobile": p.Phone, "employeeID": p.Employee, "manager": p.Manager, "userAccountControl": "512",
 		"unicodePwd": QuoteAD(p.Password),
 	} {
 		if value != "" {
@@ -150,6 +150,20 @@ func (dc *DC) MustChange(login string) error { return dc.set(login, "pwdLastSet"
 
 // Disable disables a person.
 func (dc *DC) Disable(login string) error { return dc.set(login, "userAccountControl", "514") }
+
+// NeverExpires lets a person keep the password for ever.
+func (dc *DC) NeverExpires(login string) error { return dc.set(login, "userAccountControl", "66048") }
+
+// ForbidChange is "user cannot change password", as the administrator's tools store it.
+func (dc *DC) ForbidChange(ctx context.Context, login string) error {
+	dn, err := dc.dn(login)
+	if err != nil {
+		return err
+	}
+	const changePassword = "ab721a53-1e2f-11d0-9819-00aa0040529b"
+	_, err = dc.Exec(ctx, "dsacl", "set", "--objectdn="+dn, "--sddl=(OD;;CR;"+changePassword+";;WD)(OD;;CR;"+changePassword+";;PS)")
+	return err
+}
 
 func (dc *DC) set(login, attr, value string) error {
 	dn, err := dc.dn(login)

@@ -21,8 +21,8 @@ type Server struct {
 	GroupsDN string
 	// RootDN is the database's own administrator: policies do not hold for it.
 	RootDN, RootPassword string
-	// ServiceDN has `write` (not `manage`) on userPassword and on the lockout
-	// attributes of the people, and may read policies and groups.
+	// ServiceDN has `write` (not `manage`) on userPassword, on the lockout attributes
+	// and on pwdReset of the people, and may read policies and groups.
 	ServiceDN, ServicePassword string
 	MonitorDN, MonitorPassword string // may read cn=Monitor, and nothing else
 	PolicyDN                   string // the default policy
@@ -239,16 +239,17 @@ suffix "BASE"
 rootdn "ROOTDN"
 rootpw ROOTPW
 directory DIR/db
-maxsize 268435456
+maxsize 2147483648
 dbnosync
 limits dn.exact="SERVICE" size.prtotal=LISTED
-index objectClass,uid,mail,entryUUID,member,memberOf eq
+index objectClass,entryUUID,member,memberOf,employeeNumber eq
+index uid,cn,displayName,givenName,sn,mail,telephoneNumber,mobile eq,sub
 access to attrs=userPassword
   by dn.exact="SERVICE" =wx
   by anonymous auth
   by self =wx
   by * none
-access to dn.subtree="ou=people,BASE" attrs=pwdAccountLockedTime
+access to dn.subtree="ou=people,BASE" attrs=pwdAccountLockedTime,pwdReset
   by dn.exact="SERVICE" write
   by * none
 access to dn.subtree="ou=people,BASE" attrs=pwdHistory

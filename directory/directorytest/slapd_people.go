@@ -85,11 +85,25 @@ func (s *Server) states(c *ldap.Conn) error {
 
 // AddPolicy makes one more password policy and puts people (DNs) under it.
 func (s *Server) AddPolicy(name string, policy Policy, appliesTo ...string) error {
+	return s.addPolicy(name, ppolicy(policy), appliesTo...)
+}
+
+// AddPolicyOf is AddPolicy with some attributes of the server's own (slapo-ppolicy(5))
+// instead of the usual ones.
+func (s *Server) AddPolicyOf(name string, attrs map[string]string, appliesTo ...string) error {
+	all := ppolicy(s.Policy)
+	for k, v := range attrs {
+		all[k] = []string{v}
+	}
+	return s.addPolicy(name, all, appliesTo...)
+}
+
+func (s *Server) addPolicy(name string, attrs map[string][]string, appliesTo ...string) error {
 	dn := "cn=" + escapeRDN(name) + ",ou=policies," + s.BaseDN
 	return s.asRoot(func(c *ldap.Conn) error {
 		add := ldap.NewAddRequest(dn, nil)
 		add.Attribute("objectClass", []string{"applicationProcess", "pwdPolicy"})
-		for k, v := range ppolicy(policy) {
+		for k, v := range attrs {
 			add.Attribute(k, v)
 		}
 		if err := c.Add(add); err != nil {
@@ -139,7 +153,8 @@ func addInetOrgPerson(c *ldap.Conn, p Person) error {
 	}
 	for attr, value := range map[string]string{
 		"cn": p.Name, "sn": p.Surname, "givenName": p.Given, "displayName": p.Name, "mail": p.Mail, "mobile": p.Phone,
-		"manager": p.Manager, "userPassword": p.Password,
+		"employeeNumber": p.Employee,
+		"manager":        p.Manager, "userPassword": p.Password,
 	} {
 		if value != "" {
 			add.Attribute(attr, []string{value})

@@ -48,6 +48,9 @@ func TestSlapd(t *testing.T) {
 		Bind:      func(p directorytest.Person, password string) error { return s.Bind(p.DN, password) },
 		Lock:      dn(s.Lock), Disable: dn(s.Disable), MustChange: dn(s.MustChange),
 		Expire: func(p directorytest.Person) error { return s.Expire(t.Context(), p.DN) },
+		CannotChange: func(p directorytest.Person) error {
+			return s.AddPolicyOf("kept", map[string]string{"pwdMustChange": "TRUE", "pwdAllowUserChange": "FALSE"}, p.DN)
+		},
 		Facts: func(p directorytest.Person) (map[string]string, error) {
 			return facts(func() (*ldap.Entry, error) { return s.Entry(p.DN, "*", "+") }, slapdFacts...)
 		},

@@ -21,12 +21,14 @@ type account struct {
 	Surname      string    `json:"surname,omitempty"`
 	Mail         string    `json:"mail,omitempty"`
 	Phone        string    `json:"phone,omitempty"`
+	Employee     string    `json:"employee,omitempty"`
 	Language     string    `json:"language,omitempty"`
 	Manager      string    `json:"manager,omitempty"` // login
 	Groups       []string  `json:"groups,omitempty"`  // names
 	PrimaryGroup string    `json:"primary_group"`
 	Protected    bool      `json:"protected,omitempty"`
 	Disabled     bool      `json:"disabled,omitempty"`
+	NeverExpires bool      `json:"never_expires,omitempty"`
 	Expires      time.Time `json:"expires,omitzero"`
 	Created      time.Time `json:"created"`
 
@@ -58,10 +60,10 @@ func (a *account) locked(p policy, now time.Time) bool {
 	return !a.LockedAt.IsZero() && now.Before(a.LockedAt.Add(p.lockoutDuration))
 }
 
-func (a *account) mustChange() bool { return a.PasswordSet.IsZero() }
+func (a *account) mustChange() bool { return !a.NeverExpires && a.PasswordSet.IsZero() }
 
 func (a *account) passwordExpired(p policy, now time.Time) bool {
-	return !a.mustChange() && !now.Before(a.PasswordSet.Add(p.maxAge))
+	return !a.NeverExpires && !a.mustChange() && !now.Before(a.PasswordSet.Add(p.maxAge))
 }
 
 func (a *account) accountExpired(now time.Time) bool {

@@ -30,7 +30,7 @@ type entry struct {
 	dn    string
 	attrs map[string][]string
 	// constructed are attributes that AD computes and shows only when they are
-	// asked for by name and, for these, only in a base search (MS-ADTS 3.1.1.4.5).
+	// asked for by name and, but for one, only in a base search (MS-ADTS 3.1.1.4.5).
 	constructed map[string][]string
 	account     *account // whose constructed attributes are made when they are looked at
 	parsed      *ldap.DN // in an index
@@ -38,6 +38,9 @@ type entry struct {
 
 // byteValued are the attributes whose values are bytes, compared exactly.
 var byteValued = map[string]bool{"objectguid": true, "objectsid": true, "tokengroups": true, "ntsecuritydescriptor": true}
+
+// dnValued are the attributes whose values are DNs.
+var dnValued = map[string]bool{"memberof": true, "member": true, "manager": true, "distinguishedname": true}
 
 // get returns the values of an attribute, whatever the case of its name.
 func (e *entry) get(name string) []string {
@@ -86,8 +89,12 @@ const (
 	uacDisabled        = 0x2
 	uacLocked          = 0x10
 	uacNormal          = 0x200
+	uacNeverExpires    = 0x10000
 	uacPasswordExpired = 0x800000
 	never              = "9223372036854775807"
+
+	// attrComputed is shown in searches of any scope (tried on Samba 4.17).
+	attrComputed = "msDS-User-Account-Control-Computed"
 )
 
 // accountEntry is what is stored of a; constructed makes the rest.
@@ -95,6 +102,9 @@ func (d *data) accountEntry(a *account, manager string) *entry {
 	uac := uacNormal
 	if a.Disabled {
 		uac |= uacDisabled
+	}
+	if a.NeverExpires {
+		uac |= uacNeverExpires
 	}
 	accountExpires := never
 	if !a.Expires.IsZero() {
@@ -111,6 +121,7 @@ func (d *data) accountEntry(a *account, manager string) *entry {
 		"sAMAccountName": {a.Login}, "sAMAccountType": {"805306368"}, "userPrincipalName": {a.upn()},
 		"userAccountControl": {strconv.Itoa(uac)}, "primaryGroupID": {strconv.Itoa(int(d.Groups[a.PrimaryGroup]))},
 		"displayName": {a.Name}, "givenName": {a.Given}, "sn": {a.Surname}, "mail": {a.Mail}, "mobile": {a.Phone},
+		"employeeID":        {a.Employee},
 		"preferredLanguage": {a.Language}, "memberOf": memberOf,
 		"pwdLastSet": {fileTime(a.PasswordSet)}, "badPwdCount": {strconv.Itoa(a.Failures)},
 		"badPasswordTime": {fileTime(a.FailedAt)}, "lockoutTime": {fileTime(a.LockedAt)}, "accountExpires": {accountExpires},
@@ -138,7 +149,10 @@ func (d *data) constructed(a *account, p policy, now time.Time) map[string][]str
 		computed |= uacPasswordExpired
 	}
 	expiry := "0"
-	if !a.mustChange() {
+	switch {
+	case a.NeverExpires:
+		expiry = never
+	case !a.mustChange():
 		expiry = fileTime(a.PasswordSet.Add(p.maxAge))
 	}
 	var tokens []string
@@ -147,7 +161,7 @@ func (d *data) constructed(a *account, p policy, now time.Time) map[string][]str
 	}
 	c := map[string][]string{
 		"tokenGroups":                         tokens,
-		"msDS-User-Account-Control-Computed":  {strconv.Itoa(computed)},
+		attrComputed:                          {strconv.Itoa(computed)},
 		"msDS-UserPasswordExpiryTimeComputed": {expiry},
 		"nTSecurityDescriptor":                {d.descriptor(a.Protected)},
 	}
@@ -184,7 +198,7 @@ func (d *data) serviceEntry() *entry {
 		"primaryGroupID": {"513"},
 	}, constructed: map[string][]string{
 		"tokenGroups":                         {d.sid(513).bytes()},
-		"msDS-User-Account-Control-Computed":  {"0"},
+		attrComputed:                          {"0"},
 		"msDS-UserPasswordExpiryTimeComputed": {never},
 	}}
 }

@@ -19,8 +19,8 @@ const (
 // matcher says whether an entry fits a filter.
 type matcher func(*entry) bool
 
-// compile reads an RFC 4515 filter. Substring and ordering filters are refused:
-// Postern sends none, and a wrong answer would be worse.
+// compile reads an RFC 4515 filter. Ordering filters are refused: Postern sends none,
+// and a wrong answer would be worse.
 func compile(filter string) (matcher, error) {
 	p, err := ldap.CompileFilter(filter)
 	if err != nil {
@@ -57,10 +57,43 @@ func compilePacket(p *ber.Packet) (matcher, error) {
 		name, value := p.Children[0].Data.String(), p.Children[1].Data.String()
 		same := equals(name, value)
 		return func(e *entry) bool { return slices.ContainsFunc(e.get(name), same) }, nil
+	case ldap.FilterSubstrings:
+		return compileSubstrings(p)
 	case ldap.FilterExtensibleMatch:
 		return compileExtensible(p)
 	}
 	return nil, fmt.Errorf("embedded: filter kind %d is not supported", p.Tag)
+}
+
+// compileSubstrings compares text as equals does. What is bytes or a DN has no parts.
+func compileSubstrings(p *ber.Packet) (matcher, error) {
+	name := p.Children[0].Data.String()
+	if key := strings.ToLower(name); byteValued[key] || dnValued[key] || key == "objectcategory" {
+		return nil, fmt.Errorf("embedded: parts of %q are not supported", name)
+	}
+	var initial, final string
+	var within []string
+	for _, c := range p.Children[1].Children {
+		switch part := strings.ToLower(c.Data.String()); c.Tag {
+		case ldap.FilterSubstringsInitial:
+			initial = strings.TrimLeft(part, " ")
+		case ldap.FilterSubstringsAny:
+			within = append(within, part)
+		case ldap.FilterSubstringsFinal:
+			final = strings.TrimRight(part, " ")
+		}
+	}
+	return func(e *entry) bool {
+		return slices.ContainsFunc(e.get(name), func(have string) bool {
+			rest, ok := strings.CutPrefix(strings.ToLower(squeeze(have)), initial)
+			for _, part := range within {
+				if ok {
+					_, rest, ok = strings.Cut(rest, part)
+				}
+			}
+			return ok && strings.HasSuffix(rest, final)
+		})
+	}, nil
 }
 
 func compileExtensible(p *ber.Packet) (matcher, error) {
@@ -103,7 +136,7 @@ func equals(name, want string) func(string) bool {
 		return func(have string) bool {
 			return sameDN(have, want) || sameDN(have, "CN="+want+",CN=Schema,CN=Configuration,"+baseDN)
 		}
-	case name == "memberof", name == "member", name == "manager", name == "distinguishedname":
+	case dnValued[name]:
 		return func(have string) bool { return sameDN(have, want) }
 	}
 	return func(have string) bool { return foldEqual(have, want) }

@@ -14,6 +14,7 @@ type Person struct {
 	DN                   string // filled in by Start
 	Name, Given, Surname string
 	Mail, Phone          string
+	Employee             string // number
 	Language             string // BCP 47, or empty
 	// Password is the one the account was made with; empty once the person has
 	// chosen another, because then nobody but the hash knows it.
@@ -30,6 +31,7 @@ type Person struct {
 	Disabled        bool
 	Locked          bool // by wrong passwords, just now
 	MustChange      bool
+	NeverExpires    bool // the password
 	PasswordExpired bool
 	AccountExpired  bool
 }

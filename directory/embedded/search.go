@@ -138,9 +138,15 @@ func (s *Server) find(connection int, m *gldap.SearchMessage, match matcher) ([]
 		if m.Scope != gldap.SingleLevel {
 			in = atOrBelow
 		}
-		if match(e) && in(e.parsed, base.parsed) {
-			found = append(found, e)
+		if !match(e) || !in(e.parsed, base.parsed) {
+			continue
 		}
+		if e.account != nil && containsFold(m.Attributes, attrComputed) {
+			whole := *e
+			whole.constructed = s.data.constructed(e.account, s.policy, now)
+			e = &whole
+		}
+		found = append(found, e)
 	}
 	return found, gldap.ResultSuccess, ""
 }
@@ -154,7 +160,7 @@ func (s *Server) indexed() *index {
 }
 
 // shown are the attributes a search asked for: none named means all but the
-// constructed ones, which come only by name and only from a base search.
+// constructed ones, which come only by name and, but for one, only from a base search.
 func (e *entry) shown(names []string, base bool) map[string][]string {
 	out := map[string][]string{}
 	all := len(names) == 0 || slices.Contains(names, "*")
@@ -164,7 +170,7 @@ func (e *entry) shown(names []string, base bool) map[string][]string {
 		}
 	}
 	for name, values := range e.constructed {
-		if base && len(values) > 0 && containsFold(names, name) {
+		if (base || name == attrComputed) && len(values) > 0 && containsFold(names, name) {
 			out[name] = values
 		}
 	}

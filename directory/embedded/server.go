@@ -169,8 +169,8 @@ func (s *Server) Remove(login string) error {
 }
 
 // Set changes the state of one account from outside, as an administrator would:
-// it shows change the person as it is now and takes over Disabled, MustChange
-// and PasswordExpired.
+// it shows change the person as it is now and takes over Disabled, MustChange,
+// PasswordExpired and NeverExpires.
 func (s *Server) Set(login string, change func(*Person)) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -183,7 +183,7 @@ func (s *Server) Set(login string, change func(*Person)) error {
 		p := was
 		change(&p)
 		after := *a
-		after.Disabled = p.Disabled
+		after.Disabled, after.NeverExpires = p.Disabled, p.NeverExpires
 		switch {
 		case p.MustChange:
 			after.PasswordSet = time.Time{}

@@ -152,8 +152,8 @@ func (d *data) add(p Person, random io.Reader, now time.Time) error {
 	}
 	a := &account{
 		GUID: g, RID: d.rid(), Login: p.Login, DN: p.dnOf(), Name: p.Name, Given: p.Given, Surname: p.Surname,
-		Mail: p.Mail, Phone: p.Phone, Language: p.Language, Manager: p.Manager, Groups: p.Groups,
-		PrimaryGroup: DomainUsers, Protected: p.Protected, Disabled: p.Disabled, Created: now,
+		Mail: p.Mail, Phone: p.Phone, Employee: p.Employee, Language: p.Language, Manager: p.Manager, Groups: p.Groups,
+		PrimaryGroup: DomainUsers, Protected: p.Protected, Disabled: p.Disabled, NeverExpires: p.NeverExpires, Created: now,
 		// An hour ago: nobody starts out inside a minimum age by accident.
 		PasswordSet: now.Add(-time.Hour), Remembered: []hash{h}, SamplePassword: p.Password.Reveal(),
 	}
@@ -187,7 +187,7 @@ func (a *account) person(p policy, now time.Time) Person {
 	out := Person{
 		Login: a.Login, DN: a.DN, Name: a.Name, Given: a.Given, Surname: a.Surname, Mail: a.Mail, Phone: a.Phone,
 		Language: a.Language, Password: directory.NewSecret(a.SamplePassword), Groups: a.Groups, Manager: a.Manager,
-		Protected: a.Protected, Disabled: a.Disabled, Locked: a.locked(p, now), MustChange: a.mustChange(),
+		Protected: a.Protected, Disabled: a.Disabled, Locked: a.locked(p, now), MustChange: a.mustChange(), NeverExpires: a.NeverExpires,
 		PasswordExpired: a.passwordExpired(p, now), AccountExpired: a.accountExpired(now),
 	}
 	if a.PrimaryGroup != DomainUsers {

@@ -139,6 +139,8 @@ func TestFilters(t *testing.T) {
 		"(samaccountname=ALICE SMITH)": true, "(sAMAccountName= alice  smith )": true, "(sAMAccountName=alicesmith)": false,
 		"(mail=B@x)": true, "(mail=*)": true, "(phone=*)": false, `(mail=\2a)`: false, `(objectGUID=\00\2a\ff)`: true, `(objectGUID=\00\2a\fe)`: false,
 		"(&(objectClass=user)(mail=a@x))": true, "(&(objectClass=user)(mail=c@x))": false, "(|(mail=c@x)(mail=a@x))": true, "(!(mail=a@x))": false,
+		"(samaccountname=ALI*)": true, "(sAMAccountName=alice  s*)": false, "(sAMAccountName=alice s*)": true, "(sAMAccountName=smith*)": false, "(sAMAccountName=*ce*mi*TH)": true,
+		"(sAMAccountName=*mi*ce*)": false, "(sAMAccountName=alice smith*h)": false, `(mail=\2a*)`: false, "(mail=b*)": true, "(mail=*x)": true, "(phone=a*)": false,
 		"(userAccountControl:1.2.840.113556.1.4.803:=2)": true, "(userAccountControl:1.2.840.113556.1.4.803:=16)": false,
 		"(userAccountControl:1.2.840.113556.1.4.804:=18)": true, `(memberOf=cn=group\5c, a, dc=x)`: true,
 	} {
@@ -147,7 +149,7 @@ func TestFilters(t *testing.T) {
 			t.Errorf("%s: %v, want %v", filter, err, want)
 		}
 	}
-	for _, filter := range []string{"", "(", "mail", "(mail=a*)", "(mail>=a)", "(mail:1.2.3:=a)", "(userAccountControl:1.2.840.113556.1.4.803:=x)"} {
+	for _, filter := range []string{"", "(", "mail", "(mail>=a)", "(memberOf=CN=a*)", "(objectGUID=*a)", "(mail:1.2.3:=a)", "(userAccountControl:1.2.840.113556.1.4.803:=x)"} {
 		if _, err := compile(filter); err == nil {
 			t.Errorf("%q compiles", filter)
 		}

@@ -24,8 +24,8 @@ const (
 )
 
 // Directory is one OpenLDAP-style directory. It implements directory.Directory,
-// Changer, Unlocker, Authenticator, Resolver, Lister and Examiner, and is safe for
-// concurrent use.
+// Changer, Unlocker, Expirer, Authenticator, Resolver, Lister, Searcher and Examiner,
+// and is safe for concurrent use.
 type Directory struct {
 	name     string
 	cfg      Config
@@ -50,7 +50,7 @@ type snapshot struct {
 }
 
 // root is what matters of a server's rootDSE.
-type root struct{ assertion bool }
+type root struct{ assertion, ppolicy bool }
 
 var (
 	_ directory.Directory     = (*Directory)(nil)
@@ -59,6 +59,8 @@ var (
 	_ directory.Authenticator = (*Directory)(nil)
 	_ directory.Resolver      = (*Directory)(nil)
 	_ directory.Lister        = (*Directory)(nil)
+	_ directory.Searcher      = (*Directory)(nil)
+	_ directory.Expirer       = (*Directory)(nil)
 	_ directory.Examiner      = (*Directory)(nil)
 )
 

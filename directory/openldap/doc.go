@@ -5,6 +5,17 @@
 // People are found by a typed name in one search and from then on keyed on
 // entryUUID. Connections, TLS and fail-over are directory/internal/ldapconn's.
 //
+// Search is fast where slapd has an index of what it looks at, and a look at
+// everybody where it lacks one of these:
+//
+//	index uid,cn,displayName,givenName,sn,mail eq,sub
+//	index telephoneNumber,mobile eq,sub
+//	index employeeNumber eq
+//
+// with whatever else login_attributes, mail_attributes and phone_attributes name.
+// "sub" and not "subinitial": beyond its first four characters a beginning is found
+// by what is inside, and logins often begin alike.
+//
 // What a reset obeys depends on the service account's rights. With write on
 // userPassword every rule holds, quality, history and minimum age too, and nobody
 // has to change twice. With manage, or as rootdn, slapd takes the caller for a

@@ -116,6 +116,54 @@ func (d *Directory) Unlock(ctx context.Context, u directory.User) error {
 
 var errLockedForGood = fmt.Errorf("%w: an administrator locked the account for good, or it moved", directory.ErrDenied)
 
+// RequireChange implements directory.Expirer: pwdReset becomes TRUE, which needs the
+// right to write it. slapd looks at it only where the policy in force has pwdMustChange
+// TRUE (slapo-ppolicy(5)), so without the overlay, without a policy, or under another
+// one the answer is ErrUnsupported; as where the policy lets nobody change.
+func (d *Directory) RequireChange(ctx context.Context, u directory.User) error {
+	id, err := d.uuid(u)
+	if err != nil {
+		return err
+	}
+	err = d.client.Write(ctx, u.Server, func(c *ldapconn.Conn) error {
+		root, err := d.rootDSE(c)
+		if err != nil {
+			return err
+		}
+		if !root.ppolicy {
+			return fmt.Errorf("%w: the server has no password policy overlay", directory.ErrUnsupported)
+		}
+		e, err := d.byUUID(c, id, "pwdPolicySubentry")
+		if err != nil {
+			return err
+		}
+		p, err := d.policy(c, e.GetAttributeValue("pwdPolicySubentry"))
+		switch {
+		case err != nil:
+			return err
+		case !p.mustChange:
+			return fmt.Errorf("%w: pwdMustChange is not set: %s", directory.ErrUnsupported, p.rules.Source)
+		case !p.allowsChange:
+			return fmt.Errorf("%w: the person may not change the password: %s", directory.ErrUnsupported, p.rules.Source)
+		}
+		req := ldap.NewModifyRequest(e.DN, nil)
+		if root.assertion {
+			// The entry may have moved since, and another may stand there (RFC 4528).
+			filter, err := ldap.CompileFilter(ldapconn.AnyEqual(id, "entryUUID"))
+			if err != nil {
+				return err
+			}
+			req.Controls = append(req.Controls, ldap.NewControlString(oidAssertion, true, string(filter.Bytes())))
+		}
+		req.Replace("pwdReset", []string{"TRUE"})
+		return c.Modify(req)
+	})
+	if ldapconn.Code(err) == ldap.LDAPResultUndefinedAttributeType {
+		return fmt.Errorf("%w: %w", directory.ErrUnsupported, err)
+	}
+	return ldapconn.Wrap(err)
+}
+
 // Authenticate implements directory.Authenticator.
 func (d *Directory) Authenticate(ctx context.Context, u directory.User, pw directory.Secret) error {
 	if _, err := d.uuid(u); err != nil {
@@ -133,7 +181,8 @@ func (d *Directory) rootDSE(c *ldapconn.Conn) (root, error) {
 	if err != nil {
 		return root{}, unavailable(err, "reading the rootDSE")
 	}
-	r := root{assertion: slices.Contains(e.GetAttributeValues("supportedControl"), oidAssertion)}
+	controls := e.GetAttributeValues("supportedControl")
+	r := root{assertion: slices.Contains(controls, oidAssertion), ppolicy: slices.Contains(controls, ldap.ControlTypeBeheraPasswordPolicy)}
 	d.roots.Put(c.Server(), r)
 	return r, nil
 }

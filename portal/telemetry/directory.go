@@ -96,6 +96,16 @@ func (t *timed) Unlock(ctx context.Context, u directory.User) (err error) {
 	return d.Unlock(ctx, u)
 }
 
+// RequireChange implements directory.Expirer.
+func (t *timed) RequireChange(ctx context.Context, u directory.User) (err error) {
+	d, ok := t.Directory.(directory.Expirer)
+	if !ok {
+		return t.lacks()
+	}
+	defer t.done("require_change", t.now(), &err)
+	return d.RequireChange(ctx, u)
+}
+
 // Authenticate implements directory.Authenticator.
 func (t *timed) Authenticate(ctx context.Context, u directory.User, pw directory.Secret) (err error) {
 	d, ok := t.Directory.(directory.Authenticator)
@@ -124,6 +134,16 @@ func (t *timed) Resolve(ctx context.Context, from directory.User, ref string) (_
 	}
 	defer t.done("resolve", t.now(), &err)
 	return d.Resolve(ctx, from, ref)
+}
+
+// Search implements directory.Searcher.
+func (t *timed) Search(ctx context.Context, q directory.Query) (_ directory.Found, err error) {
+	d, ok := t.Directory.(directory.Searcher)
+	if !ok {
+		return directory.Found{}, t.lacks()
+	}
+	defer t.done("search", t.now(), &err)
+	return d.Search(ctx, q)
 }
 
 // People implements directory.Lister. What each does with somebody is not the

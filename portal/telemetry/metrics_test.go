@@ -163,6 +163,10 @@ type able struct{ bare }
 func (d able) ChangePassword(context.Context, directory.User, directory.Secret, directory.Secret) error {
 	return d.err
 }
+func (d able) RequireChange(context.Context, directory.User) error { return d.err }
+func (d able) Search(context.Context, directory.Query) (directory.Found, error) {
+	return directory.Found{Hits: []directory.Hit{{Login: "hit"}}, More: true}, d.err
+}
 func (d able) Unlock(context.Context, directory.User) error                         { return d.err }
 func (d able) Authenticate(context.Context, directory.User, directory.Secret) error { return d.err }
 func (d able) RevokeSessions(context.Context, directory.User) error                 { return d.err }
@@ -197,6 +201,8 @@ func TestDirectoryIsTimedAndUnchanged(t *testing.T) {
 		directory.Revoker
 		directory.Resolver
 		directory.Lister
+		directory.Searcher
+		directory.Expirer
 		directory.Examiner
 	}
 	for _, c := range []struct {
@@ -226,12 +232,16 @@ func TestDirectoryIsTimedAndUnchanged(t *testing.T) {
 		if boss.Login != "boss" {
 			t.Errorf("%+v", boss)
 		}
+		found, search := d.Search(ctx, directory.Query{Text: canary})
+		if len(found.Hits) != 1 || !found.More {
+			t.Errorf("%+v", found)
+		}
 		listed := 0
 		people := d.People(ctx, func(directory.ID) error { listed++; return nil })
 		if listed != 2 {
 			t.Errorf("%d people", listed)
 		}
-		for op, err := range map[string]error{"read": read, "resolve": resolve, "people": people, "rules": rules, "set_password": d.SetPassword(ctx, u, pw), "change_password": d.ChangePassword(ctx, u, pw, pw),
+		for op, err := range map[string]error{"read": read, "resolve": resolve, "people": people, "search": search, "require_change": d.RequireChange(ctx, u), "rules": rules, "set_password": d.SetPassword(ctx, u, pw), "change_password": d.ChangePassword(ctx, u, pw, pw),
 			"unlock": d.Unlock(ctx, u), "authenticate": d.Authenticate(ctx, u, pw), "revoke_sessions": d.RevokeSessions(ctx, u)} {
 			if !errors.Is(err, c.err) {
 				t.Errorf("%s: %v", op, err)
@@ -241,7 +251,7 @@ func TestDirectoryIsTimedAndUnchanged(t *testing.T) {
 			t.Errorf("%+v", f)
 		}
 		body := scrape(t, m)
-		for _, op := range []string{"find", "read", "rules", "set_password", "change_password", "unlock", "authenticate", "revoke_sessions", "resolve"} {
+		for _, op := range []string{"find", "read", "rules", "set_password", "change_password", "unlock", "authenticate", "revoke_sessions", "resolve", "search", "require_change"} {
 			demand(t, body, fmt.Sprintf(`postern_directory_operation_seconds_sum{directory="corp",operation="%s",outcome="%s"} 1`, op, c.word))
 		}
 		// Five looks at the clock lie between its beginning and its end: one second each, less one for each of two people.
@@ -275,10 +285,13 @@ func TestTimedDirectoryLacksWhatTheOtherLacks(t *testing.T) {
 	}
 	ctx, u, pw := t.Context(), directory.User{ID: "corp:1", Directory: "corp"}, directory.NewSecret("x")
 	for op, err := range map[string]error{"change": set.ChangePassword(ctx, u, pw, pw), "unlock": set.Unlock(ctx, u), "bind": set.Authenticate(ctx, u, pw), "revoke": set.RevokeSessions(ctx, u),
-		"people": set.People(ctx, func(directory.ID) error { return nil })} {
+		"require_change": set.RequireChange(ctx, u), "people": set.People(ctx, func(directory.ID) error { return nil })} {
 		if !errors.Is(err, directory.ErrUnsupported) {
 			t.Errorf("%s: %v", op, err)
 		}
+	}
+	if _, err := set.Search(ctx, directory.Query{Text: "ada"}); !errors.Is(err, directory.ErrUnsupported) {
+		t.Error(err)
 	}
 	if _, err := set.Resolve(ctx, u, "x"); !errors.Is(err, directory.ErrUnsupported) {
 		t.Error(err)
