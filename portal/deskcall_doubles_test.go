@@ -27,11 +27,11 @@ func (h *helper) note(call string) error {
 	return h.fail
 }
 
-func (h *helper) Find(_ context.Context, _ helpdesk.Who, text string) ([]directory.User, error) {
+func (h *helper) Find(_ context.Context, _ helpdesk.Who, text string) (helpdesk.Found, error) {
 	if text != "bob" {
-		return nil, h.note("find")
+		return helpdesk.Found{}, h.note("find")
 	}
-	return []directory.User{bob}, h.note("find")
+	return helpdesk.Found{People: []directory.User{bob}}, h.note("find")
 }
 
 func (h *helper) See(_ context.Context, _ helpdesk.Who, id directory.ID) (helpdesk.Account, error) {

@@ -25,6 +25,7 @@ import (
 // People are looked up and read (*directory.Set).
 type People interface {
 	Find(ctx context.Context, login string) (directory.User, error)
+	Search(ctx context.Context, q directory.Query) (directory.Found, error)
 	Read(ctx context.Context, u directory.User) (directory.User, error)
 	Resolve(ctx context.Context, from directory.User, ref string) (directory.User, error)
 }

@@ -2,6 +2,7 @@ package desk_test
 
 import (
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -39,7 +40,7 @@ func TestWhomATechnicianMayNotHelp(t *testing.T) {
 			t.Errorf("seeing %s: %v", id, err)
 		}
 	}
-	if found, err := r.Find(t.Context(), w, "far"); err != nil || len(found) != 0 {
+	if found, err := r.Find(t.Context(), w, "f"); err != nil || len(found.People) != 0 {
 		t.Errorf("found %v, %v", found, err)
 	}
 	if a, err := r.See(t.Context(), r.who("x:lead", 0), "x:far"); err != nil || a.User.Login != "far" {
@@ -254,5 +255,33 @@ func TestTooMuchIsHeldForASenior(t *testing.T) {
 	r.now = r.now.Add(time.Hour)
 	if err := r.open(r.who("x:tech", 0), "x:boss", policy.Unlock); err != nil {
 		t.Errorf("an hour later: %v", err)
+	}
+}
+
+// What is found is read, so that only whom one may help is shown, and each who is
+// shown can see that they were; what was typed stands nowhere.
+func TestAListShowsWhomOneMayHelp(t *testing.T) {
+	r := newRig(t)
+	for i := range 25 {
+		id := directory.ID(fmt.Sprintf("x:many%02d", i))
+		r.users[id] = directory.User{ID: id, Login: string(id[2:]), Directory: "x", DN: "CN=m,OU=Staff,DC=x"}
+	}
+	found, err := r.Find(t.Context(), r.who("x:tech", 0), " many ")
+	if err != nil || len(found.People) != 20 || !found.More || len(r.event) != 20 {
+		t.Fatalf("%d, more %v, %d lines, %v", len(found.People), found.More, len(r.event), err)
+	}
+	for _, e := range r.event {
+		if e.Kind != audit.DeskSearched || e.Subject == "" || strings.Contains(fmt.Sprint(e.Detail), "many") {
+			t.Errorf("%+v", e)
+		}
+	}
+	for _, text := range []string{"", " ", strings.Repeat("x", 300)} {
+		if _, err := r.Find(t.Context(), r.who("x:tech", 0), text); !errors.As(err, new(*flow.Invalid)) {
+			t.Errorf("%q: %v", text, err)
+		}
+	}
+	r.down = directory.ErrUnavailable
+	if _, err := r.Find(t.Context(), r.who("x:tech", 0), "many"); !errors.Is(err, directory.ErrUnavailable) {
+		t.Errorf("an outage looks like nobody: %v", err)
 	}
 }

@@ -47,6 +47,20 @@ func (r people) Find(_ context.Context, login string) (directory.User, error) {
 	return directory.User{}, errors.Join(directory.ErrNotFound, r.down)
 }
 
+// Search knows the beginning of a login.
+func (r people) Search(_ context.Context, q directory.Query) (found directory.Found, err error) {
+	if r.down != nil {
+		return found, r.down
+	}
+	for _, u := range r.users {
+		if strings.HasPrefix(u.Login, q.Text) {
+			found.Hits = append(found.Hits, directory.Hit{ID: u.ID, Directory: u.Directory})
+		}
+	}
+	found.Hits = append(found.Hits, directory.Hit{ID: "x:gone"})
+	return q.Gather(found.Hits, false), nil
+}
+
 func (r people) Read(_ context.Context, u directory.User) (directory.User, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()

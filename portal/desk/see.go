@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"slices"
-	"strings"
 	"sync"
 
 	"postern/directory"
@@ -13,29 +12,6 @@ import (
 	"postern/portal/flow"
 	"postern/verify"
 )
-
-// maxAsked is longer than anything people are known by, in bytes.
-const maxAsked = 256
-
-// Find looks people up in w's scope. Nobody is no error.
-//
-// Until directories can search, it is by exact login, UPN or address.
-func (s *Service) Find(ctx context.Context, w Who, text string) ([]directory.User, error) {
-	roles, err := s.helps(w)
-	if err != nil {
-		return nil, err
-	}
-	if text = strings.TrimSpace(text); text == "" || len(text) > maxAsked {
-		return nil, &flow.Invalid{Field: "q", Code: "required"}
-	}
-	u, err := s.People.Find(ctx, text)
-	if errors.Is(err, directory.ErrNotFound) || err == nil && (s.Policy.Eligible(u) == "out_of_scope" || !s.Scope.Of(roles, u)) {
-		return nil, s.note(ctx, s.event(w, audit.DeskSearched, directory.User{})) // not what was typed: it may be anything
-	} else if err != nil {
-		return nil, err
-	}
-	return []directory.User{u}, s.note(ctx, s.event(w, audit.DeskSearched, u))
-}
 
 // Account is what a technician sees of somebody: no secret, no code.
 type Account struct {

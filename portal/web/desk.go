@@ -47,7 +47,7 @@ type Recorder interface {
 
 // Lookups are a technician's looks at people (*desk.Service).
 type Lookups interface {
-	Find(ctx context.Context, w desk.Who, text string) ([]directory.User, error)
+	Find(ctx context.Context, w desk.Who, text string) (desk.Found, error)
 	See(ctx context.Context, w desk.Who, id directory.ID) (desk.Account, error)
 	Case(ctx context.Context, w desk.Who, id string) (*flow.Case, error)
 }

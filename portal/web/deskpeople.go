@@ -53,8 +53,8 @@ func (s *Site) people(v *visit, p access.Principal) error {
 	} else if err != nil {
 		return err
 	}
-	page.Looked = true
-	for _, u := range found {
+	page.Looked, page.More = true, found.More
+	for _, u := range found.People {
 		page.Found = append(page.Found, view.Hit{ID: string(u.ID), Login: u.Login, Name: u.Name, Directory: u.Directory})
 	}
 	return v.page(fiber.StatusOK, page)

@@ -53,7 +53,7 @@ func deskSamples() []sample {
 	return append(caseSamples(), []sample{
 		{"desk", &DeskIndex{deskFrame()}, "desk", ""},
 		{"desk-technician", &DeskIndex{Frame{CSRF: "tok", Person: "tech1", Desk: Rooms{Open: true, Help: true}}}, "desk", ""},
-		{"desk-people", &DeskPeople{Frame: techFrame(), Asked: `"user1`, Looked: true, Found: []Hit{{"ad:1", "user1", "Ada <b>Lovelace</b>", "ad"}}}, "people", ""},
+		{"desk-people", &DeskPeople{Frame: techFrame(), Asked: `"user1`, Looked: true, Found: []Hit{{"ad:1", "user1", "Ada <b>Lovelace</b>", "ad"}}, More: true}, "people", ""},
 		{"desk-people-none", &DeskPeople{Frame: techFrame(), Asked: "nobody", Looked: true}, "people", ""},
 		{"desk-people-wrong", &DeskPeople{Frame: techFrame(Fault{Field: "q", Code: "required"})}, "people", "required"},
 		{"desk-person", personSample(), "person", ""},

@@ -21,6 +21,7 @@ type DeskPeople struct {
 	Asked  string
 	Looked bool // Found is the answer
 	Found  []Hit
+	More   bool // than are shown
 }
 
 // Hit is somebody who was found.
