@@ -50,7 +50,7 @@ func (p *program) help(own *enrol.Service) (*desk.Service, error) {
 		return nil, err
 	}
 	return desk.New(desk.Options{People: p.people, Roles: p.cfg.Access.Roles, Scope: p.cfg.Access.Scope, Policy: p.policy, Cases: p.flow, Known: p.db, Record: p.db,
-		Counters: p.db, Hands: own, Tickets: tickets, Alerts: p.cfg.Alerts.Mail, Now: p.now, Log: p.log})
+		Counters: p.db, Hands: own, Writes: own, Tickets: tickets, Alerts: p.cfg.Alerts.Mail, Now: p.now, Log: p.log})
 }
 
 // count counts until ctx ends, where there is somebody to read it.

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"time"
 
+	"postern/directory"
 	"postern/portal/flow"
 	"postern/portal/policy"
 	"postern/verify"
@@ -19,6 +20,7 @@ const (
 	Unfreeze Act = "unfreeze"
 	Clear    Act = "clear" // one lost factor
 	SignOut  Act = "sessions"
+	Renew    Act = "renew" // a new password at the next sign-in
 )
 
 // assisted is for how long after a caller was verified something can be done.
@@ -56,7 +58,7 @@ func (s *Service) until(c *flow.Case) time.Time {
 // Do does one act in a case whose caller was verified; flow.ErrConflict when it was
 // not, or too long ago. credential is what Clear takes away.
 func (s *Service) Do(ctx context.Context, w Who, id string, act Act, credential string) error {
-	if !slices.Contains([]Act{Freeze, Unfreeze, Clear, SignOut}, act) {
+	if !slices.Contains([]Act{Freeze, Unfreeze, Clear, SignOut, Renew}, act) {
 		return &flow.Invalid{Field: "act", Code: "bad_choice"}
 	}
 	c, roles, u, err := s.mine(ctx, w, id)
@@ -86,6 +88,12 @@ func (s *Service) Do(ctx context.Context, w Who, id string, act Act, credential 
 		return s.Hands.UnfreezeFor(ctx, u, by, c.Tell)
 	case Clear:
 		return s.Hands.ClearFor(ctx, u, credential, by, c.Tell)
+	case Renew:
+		err := s.Writes.RequireChangeFor(ctx, u, by, c.Tell)
+		if errors.Is(err, directory.ErrUnsupported) || errors.Is(err, directory.ErrDenied) {
+			return &Refused{"unsupported"} // the record has it from who tried
+		}
+		return err
 	}
 	return s.Hands.EndSessionsFor(ctx, u, by, c.Tell)
 }

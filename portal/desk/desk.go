@@ -82,6 +82,12 @@ type Hands interface {
 	EndSessionsFor(ctx context.Context, u directory.User, by audit.Event, tell []string) error
 }
 
+// Writes are acts that the directory itself carries out (*enrol.Service).
+type Writes interface {
+	// RequireChangeFor returns directory.ErrUnsupported where it would do nothing.
+	RequireChangeFor(ctx context.Context, u directory.User, by audit.Event, tell []string) error
+}
+
 // Options are the parts of a Service; all are required but Alerts and Log.
 type Options struct {
 	People   People
@@ -93,6 +99,7 @@ type Options struct {
 	Record   Record
 	Counters Counters
 	Hands    Hands
+	Writes   Writes
 	Tickets  *regexp.Regexp // what a ticket number looks like
 	Alerts   []string       // mail addresses that hear of every act
 	Now      func() time.Time
@@ -105,7 +112,7 @@ type Service struct{ Options }
 // New checks that nothing is missing.
 func New(o Options) (*Service, error) {
 	if o.People == nil || o.Roles == nil || o.Scope == nil || o.Policy == nil || o.Cases == nil || o.Known == nil || o.Record == nil ||
-		o.Counters == nil || o.Hands == nil || o.Tickets == nil || o.Now == nil {
+		o.Counters == nil || o.Hands == nil || o.Writes == nil || o.Tickets == nil || o.Now == nil {
 		return nil, errors.New("desk: a part is missing")
 	}
 	if o.Log == nil {

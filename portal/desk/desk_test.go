@@ -173,6 +173,14 @@ func TestActsNeedAVerifiedCaller(t *testing.T) {
 			t.Errorf("%s: %v", act, err)
 		}
 	}
+	if err := r.Do(t.Context(), w, id, desk.Renew, ""); err != nil || r.did[3] != "renew x:ann x:tech Cx:ann security@example.org boss@example.org" {
+		t.Errorf("%v %q", err, r.did)
+	}
+	r.did, r.down = r.did[:3], directory.ErrUnsupported
+	if err := r.Do(t.Context(), w, id, desk.Renew, ""); !errors.As(err, new(*desk.Refused)) {
+		t.Errorf("where it would do nothing: %v", err)
+	}
+	r.down = nil
 	if err := r.Do(t.Context(), w, id, "password", ""); !errors.As(err, new(*flow.Invalid)) {
 		t.Errorf("an act there is not: %v", err)
 	}

@@ -177,6 +177,13 @@ func (r *rig) EndSessionsFor(_ context.Context, u directory.User, by audit.Event
 	return r.hand("sessions", u, by, tell)
 }
 
+func (r *rig) RequireChangeFor(_ context.Context, u directory.User, by audit.Event, tell []string) error {
+	if r.down != nil {
+		return r.down
+	}
+	return r.hand("renew", u, by, tell)
+}
+
 var (
 	techs   = []string{"CN=Desk,DC=x"}
 	seniors = []string{"CN=Leads,DC=x"}
@@ -203,7 +210,7 @@ func newRig(t testing.TB) *rig {
 	roles := access.Roles{Technician: []string{"Desk"}, Senior: []string{"Leads"}, Auditor: []string{"Audit"}}
 	scope := access.Scope{Technician: access.Reach{OUs: []string{"OU=Staff,DC=x"}}}
 	var err error
-	r.Service, err = desk.New(desk.Options{People: people{r}, Roles: roles, Scope: scope, Policy: r, Cases: cases{r}, Known: r, Record: r, Counters: r, Hands: r,
+	r.Service, err = desk.New(desk.Options{People: people{r}, Roles: roles, Scope: scope, Policy: r, Cases: cases{r}, Known: r, Record: r, Counters: r, Hands: r, Writes: r,
 		Tickets: regexp.MustCompile(`^INC-[0-9]+$`), Alerts: []string{"security@example.org"}, Now: func() time.Time { return r.now }})
 	if err != nil {
 		t.Fatal(err)

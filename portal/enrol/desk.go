@@ -63,6 +63,36 @@ func (s *Service) EndSessionsFor(ctx context.Context, u directory.User, by audit
 	return s.forDesk(ctx, Change{Owner: u.ID, OnlySession: noSession}, u, by, "sessions.ended", "sessions_ended", tell)
 }
 
+// writeTime bounds the one write; it does not end when the browser goes away.
+const writeTime = 10 * time.Second
+
+// RequireChangeFor makes u choose a new password at the next sign-in. That it will be
+// tried is written down before, and what came of it after; errors are those of
+// directory.Expirer.
+func (s *Service) RequireChangeFor(ctx context.Context, u directory.User, by audit.Event, tell []string) error {
+	can, ok := s.Directory.(directory.Expirer)
+	if !ok {
+		return directory.ErrUnsupported
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), writeTime)
+	defer cancel()
+	const what = "change.required"
+	by.At, by.Kind, by.Subject, by.SubjectName, by.Outcome = s.Now(), what, u.ID, u.Login, audit.Intent
+	if err := s.Store.Commit(ctx, Change{Owner: u.ID, Events: []audit.Event{by}}); err != nil {
+		return err
+	}
+	err := can.RequireChange(ctx, u)
+	if uncertain := errors.Is(err, directory.ErrUncertain); err == nil || uncertain {
+		if uncertain {
+			by.Outcome = audit.Unknown
+		}
+		// Told also where no answer came: better once too often than never.
+		return errors.Join(err, s.forDesk(ctx, Change{Owner: u.ID, OnlySession: noSession}, u, by, what, "change_required", tell))
+	}
+	by.At, by.Outcome, by.Reason = s.Now(), audit.Refused, "directory"
+	return errors.Join(err, s.Store.Commit(ctx, Change{Owner: u.ID, Events: []audit.Event{by}}))
+}
+
 // forDesk commits a change with its event and who hears of it: every address of the
 // person, those replaced lately too, and tell. A technician can leave nobody out.
 func (s *Service) forDesk(ctx context.Context, c Change, u directory.User, by audit.Event, what, template string, tell []string) error {
@@ -74,7 +104,10 @@ func (s *Service) forDesk(ctx context.Context, c Change, u directory.User, by au
 	if err != nil {
 		return unavailable(err)
 	}
-	by.At, by.Kind, by.Subject, by.SubjectName, by.Outcome = now, what, u.ID, u.Login, audit.OK
+	by.At, by.Kind, by.Subject, by.SubjectName = now, what, u.ID, u.Login
+	if by.Outcome != audit.Unknown {
+		by.Outcome = audit.OK
+	}
 	c.Events = []audit.Event{by}
 	at := now.UTC().Format(time.RFC3339)
 	if to := known.Addresses(u, now); len(to) > 0 {

@@ -1,6 +1,7 @@
 package enrol_test
 
 import (
+	"context"
 	"errors"
 	"slices"
 	"strings"
@@ -69,6 +70,46 @@ func TestActsForSomebodyAreToldToAll(t *testing.T) {
 		by.Actor = alice
 		if err := r.EndSessionsFor(ctx, u, by, tell); err == nil {
 			t.Errorf("%s: somebody acts for themselves", what)
+		}
+	}
+}
+
+// obeys is a directory that can require a change, or fails to.
+type obeys struct {
+	directory.Directory
+	err   error
+	asked int
+}
+
+func (o *obeys) RequireChange(context.Context, directory.User) error {
+	o.asked++
+	return o.err
+}
+
+// A write to the directory stands in the record before it is tried, and again with
+// what came of it.
+func TestARequiredChangeIsWrittenDownBeforeAndAfter(t *testing.T) {
+	u := directory.User{ID: alice, Login: "alice", Mail: []string{"alice@example.org"}}
+	by := audit.Event{Actor: "test:tech", ActorName: "tech", Case: "case-1", Door: "desk", Detail: map[string]string{}}
+	for outcome, fault := range map[audit.Outcome]error{audit.OK: nil, audit.Refused: directory.ErrDenied, audit.Unknown: errors.Join(directory.ErrUnavailable, directory.ErrUncertain)} {
+		r := newRig(t)
+		if err := r.RequireChangeFor(ctx, u, by, nil); err != directory.ErrUnsupported || len(r.shelf.changes) != 0 {
+			t.Errorf("a directory that cannot: %v", err)
+		}
+		d := &obeys{Directory: r.Directory, err: fault}
+		r.Directory = d
+		if err := r.RequireChangeFor(ctx, u, by, []string{"boss@example.org"}); !errors.Is(err, fault) {
+			t.Errorf("%s: %v", outcome, err)
+		}
+		if d.asked != 1 || len(r.shelf.changes) != 2 {
+			t.Fatalf("%s: asked %d times, %d changes", outcome, d.asked, len(r.shelf.changes))
+		}
+		before, after := r.shelf.changes[0], r.shelf.changes[1]
+		if before.Events[0].Outcome != audit.Intent || len(before.Messages) != 0 || after.Events[0].Outcome != outcome || after.Events[0].Kind != "change.required" {
+			t.Errorf("%s: %+v %+v", outcome, before.Events, after.Events)
+		}
+		if told := len(after.Messages) == 2 && after.OnlySession != ""; told != (outcome != audit.Refused) {
+			t.Errorf("%s: told %+v", outcome, after.Messages)
 		}
 	}
 }

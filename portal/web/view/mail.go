@@ -36,7 +36,7 @@ type fact struct {
 func notices() []string {
 	return []string{"password_changed", "account_unlocked", "factor_added", "factor_removed", "recovery_codes_replaced", "signin_new",
 		"contacts_changed", "limit_reached", "account_frozen", "account_unfrozen", "approval_request", "approval_denied", "incident", "approval_alarm",
-		"sessions_ended", "desk_frozen", "desk_claim", "desk_done", "desk_alarm"}
+		"sessions_ended", "change_required", "desk_frozen", "desk_claim", "desk_done", "desk_alarm"}
 }
 
 // others are those that do not tell somebody of their own account, or of what
