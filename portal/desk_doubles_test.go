@@ -24,6 +24,7 @@ type desk struct {
 	tally  enrol.Tally
 	starts int
 	fail   error // of the record
+	help   helper
 	down   error // of whom is asked about people
 }
 
@@ -87,7 +88,7 @@ func withDesk(t testing.TB, groups []string, change ...func(*Options)) (*house, 
 	t.Helper()
 	d := &desk{}
 	change = append(change, func(o *Options) {
-		o.Web.Desk = &web.Desk{Roles: deskRoles, People: d, Policy: d, Census: d, Recorder: d}
+		o.Web.Desk = &web.Desk{Roles: deskRoles, People: d, Policy: d, Census: d, Recorder: d, Help: &d.help}
 	})
 	h := build(t, change...)
 	h.desk = d

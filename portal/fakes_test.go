@@ -222,6 +222,13 @@ func (f *core) Decline(ctx context.Context, a flow.Answer) (flow.Request, error)
 	return f.real.Decline(ctx, a)
 }
 
+func (f *core) Claim(ctx context.Context, code, address, lang string) (*flow.Case, error) {
+	if err := f.note("claim"); err != nil {
+		return nil, err
+	}
+	return f.real.Claim(ctx, code, address, lang)
+}
+
 // edit changes the newest case behind everybody's back.
 func (f *core) edit(t testing.TB, change func(*flow.Case)) {
 	t.Helper()

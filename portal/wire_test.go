@@ -174,7 +174,7 @@ func TestEveryAnswerHasTheHeaders(t *testing.T) {
 }
 
 func concrete(path string) string {
-	return strings.NewReplacer(":id", "cred1", ":kind", "totp", ":topic", "passkeys", ":file", "x.123.css", ":token", goodLink).Replace(path)
+	return strings.NewReplacer(":id", "cred1", ":kind", "totp", ":topic", "passkeys", ":file", "x.123.css", ":token", goodLink, ":code", "ABC-234-XYZ").Replace(path)
 }
 
 // Security case 27: nothing a request calls us reaches a link, and another name

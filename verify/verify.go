@@ -27,6 +27,7 @@ const (
 	SMS          Kind = "sms"
 	RecoveryCode Kind = "recovery_code"
 	Approval     Kind = "approval"
+	Handover     Kind = "handover" // a number matched between two screens
 	Password     Kind = "password"
 )
 
@@ -40,6 +41,9 @@ const (
 	Saved      Class = "saved"      // recovery codes
 	Contact    Class = "contact"    // another person's signed yes; never enough alone
 	Knowledge  Class = "knowledge"  // the current password
+	// Match is that the person on the telephone sits before this very screen: a
+	// technician typed the number it shows. It says nothing of who that is.
+	Match Class = "match"
 )
 
 // Class of a kind; empty for a kind nobody knows.
@@ -53,6 +57,8 @@ func (k Kind) Class() Class {
 		return Saved
 	case Approval:
 		return Contact
+	case Handover:
+		return Match
 	case Password:
 		return Knowledge
 	}
@@ -64,7 +70,7 @@ func (k Kind) PhishingResistant() bool { return k == Passkey }
 
 // Guessable says whether wrong answers must count against the account: an
 // attacker can guess a code or a password, but not a signature.
-func (k Kind) Guessable() bool { return k != Passkey && k != YubiKey && k != Approval }
+func (k Kind) Guessable() bool { return k != Passkey && k != YubiKey && k != Approval && k != Handover }
 
 // Subject is whom a proof is about.
 type Subject struct {
@@ -81,6 +87,8 @@ type Subject struct {
 	// one of Whys. Both are for whoever is asked to vouch.
 	From string
 	Why  string
+	// Helper is the technician who began the case; nil: the person did themselves.
+	Helper *directory.User
 }
 
 // Whys are the reasons somebody may give who asks another to vouch. A closed list:

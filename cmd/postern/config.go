@@ -230,6 +230,13 @@ func (c *Config) validate(r *reader) {
 	r.add("sms", c.SMS.Validate()...)
 	r.add("policy", c.Policy.Validate()...)
 	r.add("access", c.Access.Validate()...)
+	for role, reach := range map[string]access.Reach{"technician": c.Access.Scope.Technician, "senior": c.Access.Scope.Senior} {
+		for i, name := range reach.Directories {
+			if !slices.ContainsFunc(c.Directories, func(d Directory) bool { return d.Name == name }) {
+				r.add("access", fmt.Errorf("scope.%s.directories[%d]: there is no directory called %q", role, i, name))
+			}
+		}
+	}
 	c.validateFactors(r)
 	r.add("enrolment", c.Enrolment.Validate()...)
 	r.add("password", c.Password.Validate()...)
@@ -266,7 +273,7 @@ func (c *Config) validateDirectories(r *reader) {
 
 // setUp are the factors that this program can offer.
 func (c *Config) setUp() []verify.Kind {
-	kinds := []verify.Kind{verify.Passkey, verify.TOTP, verify.Email, verify.RecoveryCode, verify.Password, verify.Approval}
+	kinds := []verify.Kind{verify.Passkey, verify.TOTP, verify.Email, verify.RecoveryCode, verify.Password, verify.Approval, verify.Handover}
 	if c.SMS.On() {
 		kinds = append(kinds, verify.SMS)
 	}
@@ -282,7 +289,7 @@ func (c *Config) validateFactors(r *reader) {
 	plans, setUp := c.Policy.Plans, c.setUp()
 	allowed := map[string][]verify.Kind{
 		"plans.reset": plans.Reset.Allowed, "plans.unlock": plans.Unlock.Allowed, "plans.change": plans.Change.Allowed,
-		"plans.signin": plans.SignIn.Allowed, "plans.stepup": plans.StepUp.Allowed,
+		"plans.signin": plans.SignIn.Allowed, "plans.stepup": plans.StepUp.Allowed, "plans.assist": plans.Assist.Allowed,
 	}
 	for i, rule := range c.Policy.Rules {
 		allowed[fmt.Sprintf("rules[%d].plan", i)] = rule.Plan.Allowed

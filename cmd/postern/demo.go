@@ -270,6 +270,8 @@ func (d *demo) tellPeople(p *program, took time.Duration) {
 	d.say("  must change          \"mustchange1\", or \"expired1\": change with the old password")
 	d.say("  first set-up         sign in as \"user20\" with its password and a mailed code")
 	d.say("  operators' pages     sign in as \"operator1\" with password and app, then %s/desk", url)
+	d.say("  the help desk        sign in as \"tech1\" the same way, then %s/desk: find \"user2\", begin a", url)
+	d.say("                       case, and be the caller at %s/link in a private window", url)
 	d.say("  nobody to help       \"admin1\", \"disabled1\" or a made-up name: all look alike\n")
 	d.say("For scripts: %s", filepath.Join(d.dir, "demo.json"))
 	d.say("Ctrl-C stops it.")

@@ -6,6 +6,7 @@ import (
 
 	"postern/directory"
 	"postern/portal/access"
+	"postern/portal/desk"
 	"postern/portal/enrol"
 	"postern/portal/flow"
 	"postern/portal/policy"
@@ -17,7 +18,7 @@ const countEvery = 24 * time.Hour
 
 // desk makes the pages for those who run the portal; nil where nobody has a role.
 // It asks by the same plans and means as policy explain and report coverage do.
-func (p *program) desk(extras extras) (*web.Desk, error) {
+func (p *program) desk(extras extras, own *enrol.Service) (*web.Desk, error) {
 	if !p.cfg.Access.Roles.On() {
 		return nil, nil
 	}
@@ -41,7 +42,21 @@ func (p *program) desk(extras extras) (*web.Desk, error) {
 		return nil, err
 	}
 	people := enrol.Explainer{Directory: p.people, Rules: p.policy, Lookup: enrol.Lookup{Credentials: p.db, Ended: ended(p.db), Phone: phone, Standing: p.db.Standing}, Now: p.now}
-	return &web.Desk{Roles: p.cfg.Access.Roles, People: people, Policy: p.policy, Census: p.census, Recorder: p.db}, nil
+	help, err := p.help(own)
+	if err != nil {
+		return nil, err
+	}
+	return &web.Desk{Roles: p.cfg.Access.Roles, People: people, Policy: p.policy, Census: p.census, Recorder: p.db, Help: help}, nil
+}
+
+// help is what technicians do.
+func (p *program) help(own *enrol.Service) (*desk.Service, error) {
+	tickets, err := p.cfg.Access.Tickets()
+	if err != nil {
+		return nil, err
+	}
+	return desk.New(desk.Options{People: p.people, Roles: p.cfg.Access.Roles, Scope: p.cfg.Access.Scope, Policy: p.policy, Cases: p.flow, Known: p.db, Record: p.db,
+		Counters: p.db, Hands: own, Writes: own, Tickets: tickets, Alerts: p.cfg.Alerts.Mail, Now: p.now, Log: p.log})
 }
 
 // watch notices changed contacts.

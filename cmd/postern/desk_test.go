@@ -1,6 +1,7 @@
 package main
 
 import (
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -11,7 +12,7 @@ func TestWithoutRolesThereIsNoDesk(t *testing.T) {
 		t.Error("somebody has a role without anybody having said so")
 	}
 	p := &program{cfg: DefaultConfig()}
-	if desk, err := p.desk(extras{}); desk != nil || err != nil || p.census != nil {
+	if desk, err := p.desk(extras{}, nil); desk != nil || err != nil || p.census != nil {
 		t.Errorf("%+v, %v", desk, err)
 	}
 	dir, text := valid(t)
@@ -90,8 +91,62 @@ func TestOperatorsSeeHowEverybodyStands(t *testing.T) {
 	helper := r.visit()
 	helper.enter(r.person("tech1"))
 	helper.open("/desk", "desk")
-	helper.says("nothing here for your role yet")
+	helper.says(`action="/desk/people"`)
 	if err := helper.Get("/desk/policy"); err != nil || helper.Page.Status != 404 {
 		t.Errorf("a technician reads the policy: %d, %v", helper.Page.Status, err)
+	}
+}
+
+var (
+	casePath = regexp.MustCompile(`/desk/cases/[0-9A-Z]{32}`)
+	idPath   = regexp.MustCompile(`/desk/people/[a-z]+:[0-9a-f-]{36}`)
+	spelled  = regexp.MustCompile(`[2-9A-Z]{3}-[2-9A-Z]{3}-[2-9A-Z]{3}`)
+	plate    = regexp.MustCompile(`</span>([1-9][0-9])</p>`)
+)
+
+// find is the one match there must be on the page.
+func (w walk) find(what *regexp.Regexp) string {
+	w.t.Helper()
+	m := what.FindStringSubmatch(w.Page.Body)
+	if m == nil {
+		w.t.Fatalf("no %s in\n%s", what, w.Page.Body)
+	}
+	return m[len(m)-1]
+}
+
+// The demo's technician helps a caller, without JavaScript on either side: an
+// account is unlocked once its owner was verified, and who looked stands there.
+func TestTheDemosTechnicianHelpsACaller(t *testing.T) {
+	r := startDemo(t, t.TempDir())
+	tech, caller := r.visit(), r.visit()
+	tech.enter(r.person("tech1"))
+	tech.open("/desk", "desk")
+	tech.open("/desk/people?q=locked1", "people")
+	who := tech.find(idPath)
+	tech.open(who, "person")
+	tech.says("Locked")
+	tech.send(who+"/open", "code", "purpose", "unlock", "cause", "locked out after a holiday", "ticket", "INC-7")
+	code := tech.find(spelled)
+	here := tech.find(casePath)
+	tech.says("locked out after a holiday", "/link")
+
+	caller.open("/link", "start")
+	caller.send("/link", "start", "code", "222-222-222")
+	caller.send("/link", "choose", "code", strings.ToLower(code))
+	caller.send("/recover/choose", "answer", "factor", "totp")
+	caller.send("/recover/answer", "choose", "answer", r.person("locked1").code(t))
+	caller.send("/recover/choose", "wait", "factor", "handover")
+	number := caller.find(plate)
+	tech.open(here, "match")
+	tech.send(here+"/match", "done", "number", number)
+	caller.open("/recover", "done")
+	caller.says("Your account is unlocked.")
+	tech.open(who, "person")
+	tech.says("Account unlocked", "Nothing is wrong with it")
+	again := r.visit()
+	again.open("/link", "start")
+	again.send("/link", "start", "code", code)
+	if again.Page.Error() != "wrong_link" {
+		t.Errorf("a code works twice: %s", again.Page.Body)
 	}
 }

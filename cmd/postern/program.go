@@ -31,6 +31,7 @@ import (
 	"postern/templates"
 	"postern/verify"
 	"postern/verify/code"
+	"postern/verify/handover"
 	"postern/verify/passkey"
 	passwordfactor "postern/verify/password"
 	"postern/verify/recoverycode"
@@ -168,6 +169,7 @@ func (p *program) factors(sms bool) (all []verify.Factor, own []verify.Enroller,
 		}
 		all, own = append(all, keys), append(own, keys)
 	}
+	all = append(all, handover.New(p.now, rand.Reader))
 	vouched, err := p.openApproval(passkeys, apps)
 	if err != nil {
 		return nil, nil, err
@@ -221,7 +223,7 @@ func (p *program) build(extras extras) error {
 	if err != nil {
 		return err
 	}
-	desk, err := p.desk(extras)
+	desk, err := p.desk(extras, own)
 	if err != nil {
 		return err
 	}

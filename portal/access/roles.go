@@ -22,6 +22,9 @@ const (
 // Config is the part of the configuration file that says who has which role.
 type Config struct {
 	Roles Roles `yaml:"roles"`
+	Scope Scope `yaml:"scope"`
+	// Ticket is a regular expression for ticket numbers; empty: up to 40 characters.
+	Ticket string `yaml:"ticket"`
 }
 
 // Roles are the groups whose members have a role: DNs or common names, as in
@@ -74,6 +77,10 @@ func (c Config) Validate() (faults []error) {
 			}
 		}
 	})
+	faults = append(faults, c.Scope.faults()...)
+	if _, err := c.Tickets(); err != nil {
+		faults = append(faults, fmt.Errorf("ticket: %w", err))
+	}
 	return faults
 }
 

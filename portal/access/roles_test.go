@@ -38,7 +38,7 @@ func TestRolesComeFromGroupsAlone(t *testing.T) {
 }
 
 func TestGroupsNobodyCouldBeInAreFaults(t *testing.T) {
-	c := Config{Roles{Technician: []string{"Help Desk", "CN=a,DC=b"}, Senior: []string{" "}, Auditor: []string{"CN=Audit,"}, Operator: []string{"Ops", "", "Ops"}}}
+	c := Config{Roles: Roles{Technician: []string{"Help Desk", "CN=a,DC=b"}, Senior: []string{" "}, Auditor: []string{"CN=Audit,"}, Operator: []string{"Ops", "", "Ops"}}}
 	var told []string
 	for _, err := range c.Validate() {
 		told = append(told, err.Error())

@@ -16,6 +16,9 @@ import (
 const (
 	PolicyExplained  = "policy.explained"  // how somebody gets in, told to another
 	CoverageExported = "coverage.exported" // how everybody does
+	DeskViewed       = "desk.viewed"       // an account, by a technician
+	DeskSearched     = "desk.searched"     // somebody was looked for; the subject is who was found
+	DeskRefused      = "desk.refused"      // what a technician asked for and did not get
 )
 
 // Outcome of what an event describes.

@@ -15,6 +15,8 @@ type Accounts interface {
 	Memory
 	// Link reads a link of a message; notify.ErrNoLink when there is none.
 	Link(ctx context.Context, kind notify.LinkKind, token string) (notify.Link, error)
+	// AddLink makes one and returns its path, which is nowhere else.
+	AddLink(ctx context.Context, l notify.LinkTo) (path string, err error)
 	// SpendLink uses it up, within ctx's transaction when there is one.
 	SpendLink(ctx context.Context, kind notify.LinkKind, token string) (notify.Link, error)
 }

@@ -68,6 +68,14 @@ type Case struct {
 	// Votes are answers of those who were asked that were taken and not (yet) found
 	// right, over all requests of the case: to ask again gives no more tries.
 	Votes int `json:",omitempty"`
+	// Of a case that a technician began: why, and the number in their own system.
+	Cause, Ticket string `json:",omitempty"`
+	// Code is what they read out for that, until it was used; nowhere else.
+	Code string `json:",omitempty"`
+	// Claimed is when the person on the telephone opened it in their browser.
+	Claimed time.Time `json:",omitzero"`
+	// Tell are addresses beside the person's that hear of what comes of it.
+	Tell []string `json:",omitempty"`
 	// Note is why somebody said no, in their words.
 	Note string `json:",omitempty"`
 
@@ -177,7 +185,7 @@ func (c *Case) Next(now time.Time) Step {
 		return StepRefused
 	}
 	if c.Open != nil && now.Before(c.Open.Expires) {
-		if c.Open.Kind == verify.Approval {
+		if c.Open.Kind == verify.Approval || c.Open.Kind == verify.Handover {
 			return StepWait
 		}
 		return StepAnswer

@@ -4,6 +4,7 @@ import (
 	"strings"
 	"time"
 
+	"postern/portal/access"
 	"postern/portal/audit"
 	"postern/portal/notify"
 	"postern/portal/policy"
@@ -26,7 +27,7 @@ func (s *Service) event(c *Case, kind string, o audit.Outcome, more ...func(*aud
 	if c.Person != nil {
 		e.SubjectName, e.ActorName = c.Person.Login, c.Person.Login
 	}
-	if c.By.ID != "" {
+	if c.By.ID != "" && c.Door != access.Desk { // there it is the caller's browser, but for the start
 		e.Actor, e.ActorName = c.By.ID, c.By.User.Login
 	}
 	for _, m := range more {
@@ -101,7 +102,7 @@ func (s *Service) applied(c *Case) Effects {
 	if c.Purpose == policy.Unlock {
 		template = "account_unlocked"
 	}
-	e.Messages = s.notice(c, template)
+	e.Messages = append(s.notice(c, template), s.tellOthers(c, verb(c.Purpose))...)
 	return e
 }
 

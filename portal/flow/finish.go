@@ -108,7 +108,7 @@ func (s *Service) again(ctx context.Context, c *Case) (u directory.User, why Rea
 	}
 	if frozen, err := s.frozen(ctx, u.ID); err != nil {
 		return u, "", err
-	} else if frozen {
+	} else if frozen && c.Purpose != policy.Assist { // which writes nothing, and is how that ends
 		return u, ReasonFrozen, nil
 	}
 	fell, err := s.fell(ctx, c, *c.Person, u)

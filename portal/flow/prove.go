@@ -251,6 +251,9 @@ func (s *Service) accept(c *Case, kind verify.Kind, ev verify.Evidence, now time
 // waits for its password.
 func (s *Service) settleProven(ctx context.Context, c *Case, now time.Time, e *Effects) error {
 	switch c.Purpose {
+	case policy.Assist:
+		c.Outcome = Outcome{Status: Applied, At: now, Receipt: s.receipt()}
+		e.Events = append(e.Events, s.event(c, "caller.verified", ok, withDetail("receipt", c.Outcome.Receipt)))
 	case policy.SignIn, policy.StepUp:
 		c.Outcome = Outcome{Status: Applied, At: now}
 		e.Events = append(e.Events, s.event(c, "signin", ok))

@@ -71,22 +71,9 @@ func (s *Service) seat(ctx context.Context, token string, by access.Principal) (
 	if by.ID == "" || l.Account != by.ID {
 		return nil, directory.User{}, ErrNoRequest
 	}
-	u, err := s.Directory.Read(ctx, by.User)
-	switch {
-	case errors.Is(err, directory.ErrNotFound):
-		return nil, u, ErrNoRequest
-	case err != nil:
+	u, err := s.voter(ctx, by)
+	if err != nil {
 		return nil, u, err
-	case u.ID != by.ID, s.Policy.Eligible(u) != "", !u.State.PasswordSet.Equal(by.User.State.PasswordSet):
-		return nil, u, ErrNoRequest
-	}
-	if frozen, err := s.frozen(ctx, u.ID); err != nil {
-		return nil, u, err
-	} else if frozen {
-		return nil, u, ErrNoRequest
-	}
-	if !slices.ContainsFunc(by.By, func(k verify.Kind) bool { return k.Class() == verify.Possession }) {
-		return nil, u, ErrWeak
 	}
 	c, err := s.Store.Case(ctx, l.Case)
 	if errors.Is(err, ErrNoCase) {
@@ -98,6 +85,29 @@ func (s *Service) seat(ctx context.Context, token string, by access.Principal) (
 		return nil, u, ErrNoRequest
 	}
 	return c, u, nil
+}
+
+// voter reads somebody signed in again. Whose account may not use the portal any
+// more, or got another password, is nobody.
+func (s *Service) voter(ctx context.Context, by access.Principal) (directory.User, error) {
+	u, err := s.Directory.Read(ctx, by.User)
+	switch {
+	case errors.Is(err, directory.ErrNotFound):
+		return u, ErrNoRequest
+	case err != nil:
+		return u, err
+	case u.ID != by.ID, s.Policy.Eligible(u) != "", !u.State.PasswordSet.Equal(by.User.State.PasswordSet):
+		return u, ErrNoRequest
+	}
+	if frozen, err := s.frozen(ctx, u.ID); err != nil {
+		return u, err
+	} else if frozen {
+		return u, ErrNoRequest
+	}
+	if !by.Bound() {
+		return u, ErrWeak
+	}
+	return u, nil
 }
 
 // Sheet is what a requester's page shows while it waits, from Challenge.Public.

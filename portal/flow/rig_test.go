@@ -41,7 +41,10 @@ func (c *clock) Advance(d time.Duration) {
 // stubPolicy reads the rig's daily limit.
 type stubPolicy struct{ r *rig }
 
-func (s stubPolicy) For(_ access.Door, p policy.Purpose, _ directory.User) policy.Plan {
+func (s stubPolicy) For(d access.Door, p policy.Purpose, _ directory.User) policy.Plan {
+	if d == access.Desk {
+		return s.r.deskPlan
+	}
 	out, own := s.r.plans[p]
 	if !own {
 		out = plan(p)
@@ -96,21 +99,22 @@ func (o openLimits) Take(context.Context, limit.Name, string) error { return o.e
 
 // rig is a portal core over doubles: two nodes, one store, one directory.
 type rig struct {
-	t      testing.TB
-	clock  *clock
-	store  *flowtest.Store
-	known  *flowtest.Accounts
-	dir    *flowtest.Directory
-	nodes  [2]*flow.Service
-	fac    map[verify.Kind]*flowtest.Factor
-	strike flow.StrikeRule
-	fail   func(string)
-	perDay int
-	limits flow.Limits
-	plans  map[policy.Purpose]policy.Plan // in place of the usual ones, for people
-	vault  map[verify.Kind][]verify.Credential
-	wrap   func(verify.Factor) verify.Factor
-	more   []verify.Factor
+	t        testing.TB
+	clock    *clock
+	store    *flowtest.Store
+	known    *flowtest.Accounts
+	dir      *flowtest.Directory
+	nodes    [2]*flow.Service
+	fac      map[verify.Kind]*flowtest.Factor
+	strike   flow.StrikeRule
+	fail     func(string)
+	perDay   int
+	limits   flow.Limits
+	plans    map[policy.Purpose]policy.Plan // in place of the usual ones, for people
+	vault    map[verify.Kind][]verify.Credential
+	wrap     func(verify.Factor) verify.Factor
+	more     []verify.Factor
+	deskPlan policy.Plan
 }
 
 const (

@@ -11,6 +11,7 @@ import (
 	"io"
 	"log/slog"
 	"net/netip"
+	"slices"
 	"strings"
 	"time"
 
@@ -177,8 +178,12 @@ func (s *Service) decoyID(seed string) directory.ID {
 func seedOf(login string) string { return strings.ToLower(strings.TrimSpace(login)) }
 
 func (s *Service) subject(c *Case) verify.Subject {
-	return verify.Subject{ID: c.Key, User: c.Somebody(), Case: c.ID, Purpose: string(c.Purpose), Lang: c.Lang, Ends: c.Expires, Ask: c.Plan.Ask,
+	sub := verify.Subject{ID: c.Key, User: c.Somebody(), Case: c.ID, Purpose: string(c.Purpose), Lang: c.Lang, Ends: c.Expires, Ask: c.Plan.Ask,
 		From: c.Address, Why: c.Said}
+	if c.Door == access.Desk {
+		sub.Helper = &c.By.User
+	}
+	return sub
 }
 
 var crockford = base32.NewEncoding("0123456789ABCDEFGHJKMNPQRSTVWXYZ").WithPadding(base32.NoPadding)
@@ -214,6 +219,8 @@ type Option struct {
 // case 3); afterwards it also says what is not enrolled.
 func (s *Service) Options(ctx context.Context, c *Case) ([]Option, error) {
 	var out []Option
+	// A matched number says that two people speak to each other, and not who it is.
+	proved := slices.ContainsFunc(c.Kinds(), func(k verify.Kind) bool { return k.Class() != verify.Match })
 	for _, k := range c.Plan.Allowed {
 		if s.factors[k] == nil {
 			continue
@@ -222,7 +229,7 @@ func (s *Service) Options(ctx context.Context, c *Case) ([]Option, error) {
 		if o.Reason == "not_allowed" {
 			continue
 		}
-		if o.Reason == "" && len(c.Proofs) > 0 && c.Somebody() != nil && inVault(k) {
+		if o.Reason == "" && proved && c.Somebody() != nil && inVault(k) {
 			have, err := s.Vault.Credentials(ctx, c.Key, k)
 			if err != nil {
 				return nil, unavailable(err)

@@ -106,6 +106,8 @@ func (s *Service) newCase(ctx context.Context, r StartRequest) (c *Case, reason 
 	now := s.Now()
 	c = &Case{ID: s.random(20), Purpose: r.Purpose, Door: r.Door, Address: r.Address, Lang: r.Lang, Login: r.Login, By: r.By, Invite: r.Invite, Created: now}
 	switch {
+	case r.Purpose == policy.Assist || r.Door == access.Desk:
+		return nil, "", ErrNotOffered // see Assist
 	case r.Invite != "" && (r.Purpose != policy.SignIn || r.Login != ""):
 		return nil, "", ErrNotOffered
 	case r.Invite != "" && r.Current.Empty():

@@ -53,6 +53,10 @@ func (s *Service) Vouch(ctx context.Context, a Answer) (Request, error) {
 	if err != nil {
 		return Request{}, err
 	}
+	return s.vouch(ctx, c, voter, a, verify.Approval)
+}
+
+func (s *Service) vouch(ctx context.Context, c *Case, voter directory.User, a Answer, kind verify.Kind) (Request, error) {
 	if err := s.take(ctx, limit.Answer, "vouch\x00"+string(voter.ID)); err != nil {
 		return Request{Case: c}, err
 	}
@@ -62,35 +66,35 @@ func (s *Service) Vouch(ctx context.Context, a Answer) (Request, error) {
 		c, err := s.close(ctx, c, why, "found when somebody vouched")
 		return Request{Case: c}, err
 	}
-	taken, open, err := s.takeVote(ctx, c, voter.ID, a.Kind)
+	taken, open, err := s.takeVote(ctx, c, voter.ID, a.Kind, kind)
 	if err != nil {
 		return Request{Case: c}, err
 	}
-	if err := s.notMutual(ctx, taken, voter.ID); err != nil {
-		return s.unfit(ctx, taken, voter, a, err)
+	if err := s.notMutual(ctx, taken, voter.ID); kind == verify.Approval && err != nil {
+		return s.unfit(ctx, taken, voter, a, kind, err)
 	}
-	v, can := s.factors[verify.Approval].(verify.Voucher)
+	v, can := s.factors[kind].(verify.Voucher)
 	if !can {
 		return Request{Case: c}, ErrNotOffered
 	}
 	ev, err := v.Vote(ctx, s.subject(taken), open, verify.Vote{By: voter, Kind: a.Kind, Number: strings.TrimSpace(a.Number), Proof: a.Proof})
 	if err != nil {
-		return s.unfit(ctx, taken, voter, a, err)
+		return s.unfit(ctx, taken, voter, a, kind, err)
 	}
-	return s.vouched(ctx, taken, voter, a, ev)
+	return s.vouched(ctx, taken, voter, a, kind, ev)
 }
 
 // takeVote counts one try under the lock; of a code, which can be guessed, by the
 // voter's own durable counter too, as at every other door (security case 15).
-func (s *Service) takeVote(ctx context.Context, before *Case, voter directory.ID, kind verify.Kind) (c *Case, open verify.Challenge, err error) {
+func (s *Service) takeVote(ctx context.Context, before *Case, voter directory.ID, how, kind verify.Kind) (c *Case, open verify.Challenge, err error) {
 	now := s.Now()
 	c, err = s.Store.Update(ctx, before.ID, func(ctx context.Context, c *Case) (Effects, error) {
-		if c.Next(now) != StepWait || c.Turn != before.Turn || c.Votes >= maxVotes {
+		if c.Next(now) != StepWait || c.Open.Kind != kind || c.Turn != before.Turn || c.Votes >= maxVotes {
 			return Effects{}, ErrConflict
 		}
-		if kind == verify.TOTP {
+		if how == verify.TOTP {
 			wait, may := time.Duration(0), false
-			if err := s.Counters.Strike(ctx, voter, kind, func(st Strikes) (next Strikes) {
+			if err := s.Counters.Strike(ctx, voter, how, func(st Strikes) (next Strikes) {
 				next, wait, may = s.Strikes.Add(st, now)
 				return next
 			}); err != nil {
@@ -110,7 +114,7 @@ func (s *Service) takeVote(ctx context.Context, before *Case, voter directory.ID
 // unfit records a yes that did not count. After the last try the case is over. What
 // was nobody's fault gives the try back, or the request could not be answered any
 // more; a code's strike stays, as everywhere.
-func (s *Service) unfit(ctx context.Context, taken *Case, voter directory.User, a Answer, cause error) (Request, error) {
+func (s *Service) unfit(ctx context.Context, taken *Case, voter directory.User, a Answer, kind verify.Kind, cause error) (Request, error) {
 	now := s.Now()
 	reason, not := auditReason(cause), new(verify.Unfit)
 	if errors.As(cause, &not) {
@@ -121,13 +125,17 @@ func (s *Service) unfit(ctx context.Context, taken *Case, voter directory.User, 
 		if c.Turn != taken.Turn || !c.Live(now) {
 			return Effects{}, ErrConflict
 		}
-		e = Effects{Events: events(s.voterEvent(c, "approval.failed", failed, voter, a, withReason(reason)))}
+		what := "approval.failed"
+		if kind == verify.Handover {
+			what = "number.failed"
+		}
+		e = Effects{Events: events(s.voterEvent(c, what, failed, voter, a, withReason(reason), withFactor(kind)))}
 		switch {
 		case wrong == "":
 			c.Votes = max(0, c.Votes-1)
 		case c.Votes >= maxVotes:
 			// Somebody had another one guess at what they do not show.
-			if e.Messages, err = s.limitNotice(ctx, c, verify.Approval); err != nil {
+			if e.Messages, err = s.limitNotice(ctx, c, kind); err != nil {
 				return e, err
 			}
 			c.end(ReasonTries)
@@ -155,22 +163,27 @@ func wrongVote(cause error, code string) string {
 }
 
 // vouched records a yes, and what follows from it, in one transaction.
-func (s *Service) vouched(ctx context.Context, taken *Case, voter directory.User, a Answer, ev verify.Evidence) (Request, error) {
+func (s *Service) vouched(ctx context.Context, taken *Case, voter directory.User, a Answer, kind verify.Kind, ev verify.Evidence) (Request, error) {
 	now := s.Now()
 	c, err := s.Store.Update(ctx, taken.ID, func(ctx context.Context, c *Case) (Effects, error) {
 		if c.Turn != taken.Turn || c.Next(now) != StepWait {
 			return Effects{}, ErrConflict
 		}
-		if err := s.pair(ctx, c, voter.ID, now); err != nil {
-			return Effects{}, err
+		what := "number.matched"
+		if kind == verify.Approval {
+			what = "approval.given"
+			if err := s.pair(ctx, c, voter.ID, now); err != nil {
+				return Effects{}, err
+			}
 		}
 		if a.Kind == verify.TOTP {
 			if err := s.Counters.Strike(ctx, voter.ID, a.Kind, Strikes.Clear); err != nil {
 				return Effects{}, err
 			}
 		}
-		s.accept(c, verify.Approval, ev, now)
-		given := s.voterEvent(c, "approval.given", ok, voter, a)
+		s.accept(c, kind, ev, now)
+		c.Votes = max(0, c.Votes-1)
+		given := s.voterEvent(c, what, ok, voter, a, withFactor(kind))
 		given.Proof = ev.Record
 		e := Effects{Events: []audit.Event{given}}
 		if c.Proven() {

@@ -29,7 +29,7 @@ type vouchRig struct {
 
 func newVouchRig(t testing.TB, change ...func(*rig)) *vouchRig {
 	v := &vouchRig{voucher: &flowtest.Voucher{}, tokens: map[directory.ID]string{}}
-	v.rig = newRig(t, append(change, func(r *rig) {
+	v.rig = newRig(t, append([]func(*rig){func(r *rig) {
 		v.voucher.Now = r.clock.Now
 		u := directory.User{ID: mary, Login: "mary", Name: "Mary Manager", Mail: []string{"mary@example.org"}, State: directory.State{PasswordSet: r.clock.Now().Add(-time.Hour)}}
 		r.dir.Add(u, oldPass)
@@ -38,7 +38,7 @@ func newVouchRig(t testing.TB, change ...func(*rig)) *vouchRig {
 		p.Allowed = append(p.Allowed, verify.Approval)
 		r.plans = map[policy.Purpose]policy.Plan{policy.Reset: p, policy.Unlock: p}
 		r.more = []verify.Factor{v.voucher}
-	})...)
+	}}, change...)...)
 	return v
 }
 

@@ -16,12 +16,15 @@ const (
 	Approve LinkKind = "approve" // /approve/…: one approver's page of one request
 	Invite  LinkKind = "invite"  // /link/…: takes the place of the mailed code at a first sign-in
 	Snooze  LinkKind = "snooze"  // /link/…: no reminder for a while
+	// Claim is a code to be read out on the telephone. It opens a case that a
+	// technician began, for whoever types it first; proofs are asked for there.
+	Claim LinkKind = "claim" // /claim/…, or typed at /link
 )
 
 // Path below which links of a kind open.
 func (k LinkKind) Path() string {
 	switch k {
-	case NotMe, Approve:
+	case NotMe, Approve, Claim:
 		return "/" + string(k) + "/"
 	}
 	return "/link/"

@@ -40,7 +40,7 @@ func (c Config) Validate() []error {
 		for j, p := range r.Purposes {
 			if !slices.Contains(purposes(), p) {
 				known = false
-				add("%s.purposes[%d]: %q is not one of reset, unlock, change, signin, stepup", at, j, p)
+				add("%s.purposes[%d]: %q is not one of reset, unlock, change, signin, stepup, assist", at, j, p)
 			}
 		}
 		checkPlaces(add, at+".", r.Groups, r.OUs)
@@ -109,7 +109,9 @@ func check(at string, purpose Purpose, p Plan) []error {
 			add("allowed[%d]: there is no factor %q", i, k)
 		case seen[k]:
 			add("allowed[%d]: %s is there twice", i, k)
-		case k == verify.Password && (purpose == Reset || purpose == Unlock):
+		case k == verify.Handover && purpose != Assist:
+			add("allowed[%d]: only a case that a technician began has a number to match", i)
+		case k == verify.Password && (purpose == Reset || purpose == Unlock || purpose == Assist):
 			add("allowed[%d]: somebody who knows the password needs no %s", i, purpose)
 		}
 		seen[k] = true

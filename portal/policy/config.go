@@ -40,6 +40,9 @@ type Plans struct {
 	Change PlanConfig `yaml:"change"`
 	SignIn PlanConfig `yaml:"signin"`
 	StepUp PlanConfig `yaml:"stepup"`
+	// Assist holds for everything that a technician began for somebody: a reset, an
+	// unlock, or to act on the account.
+	Assist PlanConfig `yaml:"assist"`
 }
 
 // Approval is verify.Ask in the file.
@@ -112,13 +115,19 @@ func DefaultConfig() Config {
 	stepup.Alone = []verify.Kind{verify.Passkey, verify.TOTP, verify.RecoveryCode}
 	stepup.Anchor, stepup.PerDay = []verify.Class{}, ptr(0)
 
-	return Config{CoolingOff: 24 * time.Hour, Approval: Approval{Levels: 1, Approvers: []string{}}, Plans: Plans{Reset: recover(), Unlock: recover(), Change: change, SignIn: signin, StepUp: stepup}}
+	desk := recover()
+	// Nobody is helped over the telephone on less than a number that both read, and
+	// a proof of the caller's own; or, with nothing left, a manager's signature.
+	desk.Allowed = []verify.Kind{verify.Passkey, verify.TOTP, verify.RecoveryCode, verify.Email, verify.Handover}
+	desk.Alone, desk.Anchor = []verify.Kind{}, []verify.Class{verify.Possession, verify.Saved, verify.Contact}
+
+	return Config{CoolingOff: 24 * time.Hour, Approval: Approval{Levels: 1, Approvers: []string{}}, Plans: Plans{Reset: recover(), Unlock: recover(), Change: change, SignIn: signin, StepUp: stepup, Assist: desk}}
 }
 
 func ptr[T any](v T) *T { return &v }
 
 // purposes in the order of the file.
-func purposes() []Purpose { return []Purpose{Reset, Unlock, Change, SignIn, StepUp} }
+func purposes() []Purpose { return []Purpose{Reset, Unlock, Change, SignIn, StepUp, Assist} }
 
 func (p *Plans) of(purpose Purpose) PlanConfig {
 	switch purpose {
@@ -132,6 +141,8 @@ func (p *Plans) of(purpose Purpose) PlanConfig {
 		return p.SignIn
 	case StepUp:
 		return p.StepUp
+	case Assist:
+		return p.Assist
 	}
 	return PlanConfig{}
 }
@@ -143,7 +154,7 @@ func (c Config) plan(purpose Purpose, r Rule) Plan {
 		name = "default"
 	}
 	p := r.Plan.over(c.Plans.of(purpose)).plan(name)
-	if purpose == Reset || purpose == Unlock {
+	if purpose == Reset || purpose == Unlock || purpose == Assist {
 		p.CoolingOff = c.CoolingOff
 		if r.Plan.CoolingOff != nil {
 			p.CoolingOff = *r.Plan.CoolingOff

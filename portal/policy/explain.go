@@ -216,7 +216,7 @@ func (p *Policy) Simulator(door access.Door, purpose Purpose) (*Simulator, error
 		return nil, fmt.Errorf("door: %q is not one of web, kiosk, desk, api", door)
 	}
 	if !slices.Contains(purposes(), purpose) {
-		return nil, fmt.Errorf("purpose: %q is not one of reset, unlock, change, signin, stepup", purpose)
+		return nil, fmt.Errorf("purpose: %q is not one of reset, unlock, change, signin, stepup, assist", purpose)
 	}
 	return &Simulator{policy: p, door: door, purpose: purpose, ways: map[string][][]verify.Kind{}}, nil
 }

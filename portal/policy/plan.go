@@ -19,6 +19,7 @@ const (
 	Change Purpose = "change"
 	SignIn Purpose = "signin"
 	StepUp Purpose = "stepup" // a fresh proof by somebody signed in
+	Assist Purpose = "assist" // so that a technician may act on the account
 )
 
 // Plan says which proofs are enough for one case.
@@ -82,15 +83,15 @@ func (p Plan) Satisfied(proofs []Given) bool {
 	if p.First != "" && (len(proofs) == 0 || proofs[0].Kind != p.First) {
 		return false
 	}
-	if len(classes) == 1 && classes[0] == verify.Contact {
+	if len(classes) == 1 && (classes[0] == verify.Contact || classes[0] == verify.Match) {
 		return false
 	}
 	return p.Gates > 0 && len(classes) >= p.Gates && anchored && settled
 }
 
-// alone: an approval never is, whatever a plan says.
+// alone: an approval or a matched number never is, whatever a plan says.
 func (p Plan) alone(k verify.Kind) bool {
-	return slices.Contains(p.Alone, k) && k.Class() != verify.Contact
+	return slices.Contains(p.Alone, k) && k.Class() != verify.Contact && k.Class() != verify.Match
 }
 
 // Offer says whether kind may be proved next, given what is proved already, and

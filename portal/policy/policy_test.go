@@ -178,7 +178,7 @@ func TestKindsNamesAllThatMustBeSetUp(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := []verify.Kind{verify.Email, verify.Passkey, verify.Password, verify.RecoveryCode, verify.SMS, verify.TOTP, verify.YubiKey}
+	want := []verify.Kind{verify.Email, verify.Handover, verify.Passkey, verify.Password, verify.RecoveryCode, verify.SMS, verify.TOTP, verify.YubiKey}
 	if got := p.Kinds(); !slices.Equal(got, want) {
 		t.Errorf("%v, want %v", got, want)
 	}

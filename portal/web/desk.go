@@ -11,7 +11,9 @@ import (
 	"postern/directory"
 	"postern/portal/access"
 	"postern/portal/audit"
+	"postern/portal/desk"
 	"postern/portal/enrol"
+	"postern/portal/flow"
 	"postern/portal/policy"
 	"postern/portal/web/view"
 )
@@ -43,6 +45,33 @@ type Recorder interface {
 	Record(ctx context.Context, events ...audit.Event) error
 }
 
+// Lookups are a technician's looks at people (*desk.Service).
+type Lookups interface {
+	Find(ctx context.Context, w desk.Who, text string) (desk.Found, error)
+	See(ctx context.Context, w desk.Who, id directory.ID) (desk.Account, error)
+	Case(ctx context.Context, w desk.Who, id string) (*flow.Case, error)
+}
+
+// Calls are what goes on while somebody is on the telephone.
+type Calls interface {
+	Open(ctx context.Context, w desk.Who, id directory.ID, o desk.Order) (*flow.Case, error)
+	Match(ctx context.Context, w desk.Who, id, number string) (*flow.Case, error)
+	Cancel(ctx context.Context, w desk.Who, id string) error
+}
+
+// Acts are what can be done for a caller who was verified.
+type Acts interface {
+	Choices(ctx context.Context, c *flow.Case) (desk.Choices, error)
+	Do(ctx context.Context, w desk.Who, id string, act desk.Act, credential string) error
+}
+
+// Helpers are the whole of a technician's work.
+type Helpers interface {
+	Lookups
+	Calls
+	Acts
+}
+
 // Desk are the parts of the pages for those who run the portal; all are required.
 type Desk struct {
 	Roles    Roles
@@ -50,15 +79,18 @@ type Desk struct {
 	Policy   Chapters
 	Census   Census
 	Recorder Recorder
+	Help     Helpers
 }
 
 func (d *Desk) whole() bool {
-	return d == nil || d.Roles != nil && d.People != nil && d.Policy != nil && d.Census != nil && d.Recorder != nil
+	return d == nil || d.Roles != nil && d.People != nil && d.Policy != nil && d.Census != nil && d.Recorder != nil && d.Help != nil
 }
 
-// readers may see how everybody stands; everyone has a role.
+// readers may see how everybody stands; everyone has a role;
+// helpers help those who call.
 var (
 	readers  = []access.Role{access.Operator, access.Auditor}
+	helpers  = []access.Role{access.Technician, access.Senior}
 	everyone = []access.Role{access.Technician, access.Senior, access.Auditor, access.Operator}
 )
 
@@ -70,6 +102,13 @@ func (s *Site) deskRoutes() []route {
 		{path: "/desk", page: s.desk(everyone, s.deskIndex)},
 		{path: "/desk/policy", page: s.desk(readers, s.deskPolicy)},
 		{path: "/desk/coverage", page: s.desk(readers, s.deskCoverage), action: s.desked(readers, s.count)},
+		{path: "/desk/people", page: s.desk(helpers, s.people)},
+		{path: "/desk/people/:id", page: s.desk(helpers, s.person)},
+		{path: "/desk/people/:id/open", action: s.desked(helpers, s.openCase), fields: []field{fieldPurpose, fieldCause, fieldTicket, fieldSend}},
+		{path: "/desk/cases/:id", page: s.desk(helpers, s.deskCase)},
+		{path: "/desk/cases/:id/match", action: s.desked(helpers, s.match), fields: []field{fieldNumber}},
+		{path: "/desk/cases/:id/act", action: s.desked(helpers, s.act), fields: []field{fieldAct, fieldWhich}},
+		{path: "/desk/cases/:id/cancel", action: s.desked(helpers, s.cancelCase)},
 		{path: "/desk/coverage.csv", page: s.desk(readers, s.coverageCSV)},
 	}
 }
@@ -114,7 +153,7 @@ func (v *visit) has(may []access.Role) bool {
 }
 
 func (v *visit) rooms() view.Rooms {
-	return view.Rooms{Open: v.has(everyone), Policy: v.has(readers), Coverage: v.has(readers)}
+	return view.Rooms{Open: v.has(everyone), Help: v.has(helpers), Policy: v.has(readers), Coverage: v.has(readers)}
 }
 
 func (s *Site) deskIndex(v *visit, _ access.Principal) error {

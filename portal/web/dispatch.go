@@ -155,7 +155,7 @@ func (s *Site) casePage(v *visit, d door, c *flow.Case, faults ...view.Fault) (v
 	case flow.StepWait:
 		sheet, err := c.Sheet()
 		return &view.Wait{Frame: f, Base: d.path, Purpose: c.Purpose, Who: sheet.Who, Number: sheet.Number, Since: sheet.Asked, Until: c.Open.Expires,
-			Still: v.Query("refresh") == "off"}, err
+			Still: v.Query("refresh") == "off", Phone: c.Open.Kind == verify.Handover}, err
 	case flow.StepNewPassword:
 		return s.passwordPage(v, d, c, f)
 	case flow.StepApplying:
@@ -219,9 +219,11 @@ func (s *Site) options(v *visit, c *flow.Case) (list []view.Option, alone bool, 
 
 func donePage(c *flow.Case, f view.Frame) view.Page {
 	p := &view.Done{Frame: f, Purpose: c.Purpose, At: c.Outcome.At, Unlocked: c.Outcome.Unlocked, StillLocked: c.Outcome.StillLocked,
-		ChangeAgain: c.Outcome.ChangeAgain, Unconfirmed: c.Outcome.Unconfirmed, SignedOut: c.Purpose != policy.Unlock,
-		Proofs: c.Kinds(), Receipt: receipt(c), AddPasskey: !slices.Contains(c.Kinds(), verify.Passkey)}
-	if c.Person != nil {
+		ChangeAgain: c.Outcome.ChangeAgain, Unconfirmed: c.Outcome.Unconfirmed, SignedOut: c.Purpose != policy.Unlock && c.Purpose != policy.Assist,
+		Proofs: c.Kinds(), Receipt: receipt(c), AddPasskey: c.Purpose != policy.Assist && !slices.Contains(c.Kinds(), verify.Passkey)}
+	if c.Person != nil && c.Purpose == policy.Assist {
+		p.Login = c.Person.Login // nothing was done yet, and nobody told
+	} else if c.Person != nil {
 		p.Login = c.Person.Login
 		for _, m := range c.Person.Mail {
 			p.Notified = append(p.Notified, mask(m))

@@ -11,6 +11,7 @@ import (
 	"github.com/gofiber/fiber/v2"
 
 	"postern/directory"
+	"postern/portal/desk"
 	"postern/portal/enrol"
 	"postern/portal/flow"
 	"postern/portal/limit"
@@ -41,6 +42,7 @@ func judge(err error) trouble {
 		over    *limit.Exceeded
 		refusal *directory.Refusal
 		badForm *errForm
+		no      *desk.Refused
 		http    *fiber.Error
 	)
 	switch {
@@ -67,16 +69,18 @@ func judge(err error) trouble {
 	case errors.Is(err, verify.ErrDuplicate):
 		return on("answer", view.Fault{Code: "duplicate"})
 
+	case errors.As(err, &no):
+		return trouble{status: fiber.StatusForbidden, code: "not_found", faults: []view.Fault{{Code: "desk_" + no.Reason}}}
 	case errors.As(err, &limited):
 		return slow(limited.Retry)
 	case errors.As(err, &over):
 		return slow(over.Retry)
 
-	case errors.Is(err, flow.ErrConflict), errors.Is(err, flow.ErrNoCase), errors.Is(err, flow.ErrNotOffered):
+	case errors.Is(err, flow.ErrConflict), errors.Is(err, flow.ErrNoCase), errors.Is(err, flow.ErrNotOffered), errors.Is(err, enrol.ErrNotFrozen):
 		return trouble{status: fiber.StatusConflict, code: "conflict", faults: []view.Fault{{Code: "conflict"}}}
 	case errors.Is(err, enrol.ErrNoOffer):
 		return trouble{status: fiber.StatusConflict, code: "conflict", faults: []view.Fault{{Code: "no_offer"}}}
-	case errors.Is(err, enrol.ErrUnknown), errors.Is(err, enrol.ErrNoMethod), errors.Is(err, enrol.ErrNoLink), errors.Is(err, flow.ErrNoRequest), errors.Is(err, flow.ErrNoInvite):
+	case errors.Is(err, desk.ErrUnknown), errors.Is(err, enrol.ErrUnknown), errors.Is(err, enrol.ErrNoMethod), errors.Is(err, enrol.ErrNoLink), errors.Is(err, flow.ErrNoRequest), errors.Is(err, flow.ErrNoInvite):
 		return trouble{status: fiber.StatusNotFound, code: "not_found"}
 
 	case errors.As(err, &badForm):

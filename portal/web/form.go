@@ -32,6 +32,13 @@ var (
 	fieldNumber   = field{name: "number", max: 8}
 	fieldNote     = field{name: "note", max: 1 << 10}
 	fieldWhy      = field{name: "why", max: 16, optional: true}
+	fieldCode     = field{name: "code", max: 64}
+	fieldCause    = field{name: "cause", max: 1 << 10}
+	fieldTicket   = field{name: "ticket", max: 512}
+	fieldSend     = field{name: "send", max: 8, optional: true}
+	fieldAct      = field{name: "act", max: 16}
+	fieldWhich    = field{name: "which", max: 64, optional: true}
+	fieldSearch   = field{name: "q", max: 512, optional: true}
 	fieldDoor     = field{name: "door", max: 16}
 	fieldLang     = field{name: "lang", max: 64}
 )

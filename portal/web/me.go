@@ -218,6 +218,12 @@ func (s *Site) arsenal(v *visit, p access.Principal) (a arsenal, err error) {
 	if a.known, err = s.Enrol.Standing(v.ctx(), v.who(p)); err != nil {
 		return a, &down{err}
 	}
+	a.enlist()
+	return a, nil
+}
+
+// enlist makes the list of what there is.
+func (a *arsenal) enlist() {
 	var codes *view.Method
 	for _, c := range a.creds {
 		if c.Kind != verify.RecoveryCode {
@@ -232,13 +238,12 @@ func (s *Site) arsenal(v *visit, p access.Principal) (a arsenal, err error) {
 	if codes != nil {
 		a.list = append(a.list, *codes)
 	}
-	for _, m := range p.User.Mail {
+	for _, m := range a.user.Mail {
 		a.list = append(a.list, view.Method{Kind: verify.Email, Masked: mask(m), Cooling: a.cools(a.known.MailAt)})
 	}
-	for _, n := range p.User.Phone {
+	for _, n := range a.user.Phone {
 		a.list = append(a.list, view.Method{Kind: verify.SMS, Masked: mask(n), Cooling: a.cools(a.known.PhoneAt)})
 	}
-	return a, nil
 }
 
 // cools is until when something that is what it is since then cannot be the only

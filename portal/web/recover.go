@@ -22,7 +22,7 @@ type door struct {
 }
 
 var (
-	recovery = door{"/recover", []policy.Purpose{policy.Reset, policy.Unlock, policy.Change}}
+	recovery = door{"/recover", []policy.Purpose{policy.Reset, policy.Unlock, policy.Change, policy.Assist}}
 	signin   = door{"/signin", []policy.Purpose{policy.SignIn, policy.StepUp}}
 )
 
@@ -86,7 +86,7 @@ func (s *Site) request(v *visit, d door, f form) (r flow.StartRequest, keep acce
 	}
 	nameless := f["factor"] == string(verify.Passkey) && r.Login == "" && r.Current.Empty()
 	switch {
-	case !slices.Contains(d.purposes, r.Purpose):
+	case !slices.Contains(d.purposes, r.Purpose), r.Purpose == policy.Assist: // that one a technician begins
 		return r, keep, errPurpose
 	case f["factor"] != "" && !nameless:
 		return r, keep, &errForm{"only a passkey signs in without a name"}

@@ -75,6 +75,8 @@ func (s *Site) routes() []route {
 		{path: "/approve/:token", page: s.asked, action: s.decide, fields: []field{maybe(fieldDecision), maybe(fieldNumber), maybe(fieldFactor), maybe(fieldAnswer), maybe(fieldNote)}},
 		{path: "/notme/:token", page: s.report, action: s.notMe},
 		{path: "/link/:token", page: s.link, action: s.follow, fields: []field{fieldCurrent}},
+		{path: "/link", page: s.claimForm, action: s.claim, fields: []field{fieldCode}},
+		{path: "/claim/:code", page: s.claimForm},
 
 		{path: "/help/:topic", page: s.help},
 	}

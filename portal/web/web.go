@@ -56,12 +56,19 @@ type Vouching interface {
 	Decline(ctx context.Context, a flow.Answer) (flow.Request, error)
 }
 
+// Claims open what a technician began.
+type Claims interface {
+	// Claim returns flow.ErrNoRequest for a code that opens nothing.
+	Claim(ctx context.Context, code, address, lang string) (*flow.Case, error)
+}
+
 // Flow is the core.
 type Flow interface {
 	Cases
 	Proofs
 	Passwords
 	Vouching
+	Claims
 }
 
 // Factors are somebody's own. See enrol.Service for all of Enrol.

@@ -83,6 +83,10 @@ func (a *Accounts) PutAs(token string, l notify.LinkTo) {
 	a.links[string(l.Kind)+token] = notify.Link{LinkTo: l}
 }
 
+func (a *Accounts) AddLink(_ context.Context, l notify.LinkTo) (string, error) {
+	return l.Kind.Path() + a.Put(notify.Message{Links: []notify.LinkTo{l}})[0], a.Fail
+}
+
 func (a *Accounts) Link(_ context.Context, kind notify.LinkKind, token string) (notify.Link, error) {
 	a.mu.Lock()
 	defer a.mu.Unlock()

@@ -11,6 +11,7 @@ import (
 // Rooms are the pages of the desk that the person may see, for the menu.
 type Rooms struct {
 	Open     bool // the desk itself
+	Help     bool // people, and their cases
 	Policy   bool
 	Coverage bool
 }

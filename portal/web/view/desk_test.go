@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"postern/directory"
 	"postern/portal/access"
 	"postern/portal/policy"
 	"postern/verify"
@@ -49,9 +50,25 @@ func deskSamples() []sample {
 	wrong := askedPolicy(Fault{Field: "login", Code: "nobody"})
 	wrong.Login = `"nobody`
 	odd := explained(policy.Verdict{Unserved: "never heard of", Explanation: policy.Explanation{Plan: "default"}})
-	return []sample{
+	return append(caseSamples(), []sample{
 		{"desk", &DeskIndex{deskFrame()}, "desk", ""},
-		{"desk-technician", &DeskIndex{Frame{CSRF: "tok", Person: "tech1", Desk: Rooms{Open: true}}}, "desk", ""},
+		{"desk-technician", &DeskIndex{Frame{CSRF: "tok", Person: "tech1", Desk: Rooms{Open: true, Help: true}}}, "desk", ""},
+		{"desk-people", &DeskPeople{Frame: techFrame(), Asked: `"user1`, Looked: true, Found: []Hit{{"ad:1", "user1", "Ada <b>Lovelace</b>", "ad"}}, More: true}, "people", ""},
+		{"desk-people-none", &DeskPeople{Frame: techFrame(), Asked: "nobody", Looked: true}, "people", ""},
+		{"desk-people-wrong", &DeskPeople{Frame: techFrame(Fault{Field: "q", Code: "required"})}, "people", "required"},
+		{"desk-person", personSample(), "person", ""},
+		{"desk-person-wrong", func() Page {
+			p := personSample()
+			p.Faults = []Fault{{Field: "ticket", Code: "bad_ticket"}}
+			return p
+		}(), "person", "bad_ticket"},
+		{"desk-person-busy", func() Page {
+			p := personSample()
+			p.Can, p.Case, p.Methods, p.Recent = false, "CASE", nil, nil
+			return p
+		}(), "person", ""},
+		{"desk-person-refused", func() Page { p := personSample(); p.Can, p.Refused = false, "disabled"; return p }(), "person", ""},
+		{"desk-person-self", &DeskPerson{Frame: techFrame(), ID: "ad:2", Login: "tech1", Name: "Tessa", Refused: "self"}, "person", ""},
 		{"desk-proof", &DeskProof{deskFrame()}, "prove", ""},
 		{"desk-policy", plans, "policy", ""},
 		{"desk-policy-person", explained(policy.Verdict{Explanation: paths}), "policy", ""},
@@ -69,7 +86,36 @@ func deskSamples() []sample {
 		{"desk-coverage-failed", &DeskCoverage{Frame: deskFrame(), Count: countSample(1), Failed: true}, "coverage", ""},
 		{"desk-counting", &DeskCoverage{Frame: deskFrame(), Running: true, Since: at(-1)}, "counting", ""},
 		{"desk-counting-still", &DeskCoverage{Frame: deskFrame(), Running: true, Since: at(-1), Still: true, Count: countSample(4)}, "counting", ""},
+	}...)
+}
+
+func techFrame(faults ...Fault) Frame {
+	return Frame{CSRF: "tok", Person: "tech1", Desk: Rooms{Open: true, Help: true}, Faults: faults}
+}
+
+func personSample() *DeskPerson {
+	return &DeskPerson{Frame: techFrame(), ID: "ad:1", Login: "user1", Name: "Ada <b>Lovelace</b>", Directory: "ad", Manager: "Mary Manager", Shown: true, Can: true,
+		State:  directory.State{Locked: true, LockedUntil: at(30), PasswordExpired: true, PasswordSet: at(-90000), PasswordExpires: at(9000), BadPasswords: 5},
+		Frozen: at(-60), Methods: methods(), Recent: activities(), Purpose: policy.Unlock, Purposes: []policy.Purpose{policy.Reset, policy.Unlock, policy.Assist}, Cause: "lost", Ticket: "INC-7"}
+}
+
+// caseSamples is a case at every stage.
+func caseSamples() (list []sample) {
+	for _, stage := range []string{"code", "proving", "match", "approval", "password", "applying", "done", "refused", "expired"} {
+		p := &DeskCase{Frame: techFrame(), ID: "CASE", Whom: "ad:1", Login: "user1", Name: "Ada <b>Lovelace</b>", Purpose: policy.Assist, Cause: "lost the <b>phone</b>", Ticket: "INC-7",
+			Stage: stage, Proofs: []verify.Kind{verify.TOTP}, Until: at(14)}
+		switch stage {
+		case "code":
+			p.Code, p.Link, p.Proofs = "ABC-234-XYZ", "https://id.example.org/link", nil
+		case "done":
+			p.Acts, p.Receipt, p.Frozen, p.Lost = at(15), "P-7Q4K-29XM", true, methods()[:2]
+		case "refused":
+			p.Reason = "too_many_tries"
+		}
+		list = append(list, sample{"desk-case-" + stage, p, stage, ""})
 	}
+	wrong := &DeskCase{Frame: techFrame(Fault{Field: "number", Code: "wrong_number", Left: 2}), ID: "CASE", Whom: "ad:1", Purpose: policy.Reset, Stage: "match", Until: at(14)}
+	return append(list, sample{"desk-case-wrong", wrong, "match", "wrong_number"})
 }
 
 func TestPercentNeverRoundsSomebodyAway(t *testing.T) {

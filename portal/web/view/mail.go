@@ -28,6 +28,7 @@ type letter struct {
 	About   string // what to know before opening it
 	Go      string // what its button says
 	Later   string // address of the page that snoozes reminders; empty: none
+	Claim   string // address of the page that goes on with the help desk; empty: none
 }
 
 type fact struct {
@@ -39,13 +40,14 @@ type fact struct {
 func notices() []string {
 	return []string{"password_changed", "account_unlocked", "factor_added", "factor_removed", "recovery_codes_replaced", "signin_new",
 		"contacts_changed", "limit_reached", "too_often", "account_frozen", "account_unfrozen", "approval_request", "approval_denied", "incident", "approval_alarm",
-		"invitation", "reminder"}
+		"invitation", "reminder",
+		"sessions_ended", "change_required", "desk_frozen", "desk_claim", "desk_done", "desk_alarm"}
 }
 
 // others are those that do not tell somebody of their own account, or of what
 // they did themselves just now: "not you?" would be the wrong question.
 func others() []string {
-	return []string{"approval_request", "account_frozen", "incident", "approval_alarm", "invitation", "reminder"}
+	return []string{"approval_request", "account_frozen", "incident", "approval_alarm", "invitation", "reminder", "desk_claim", "desk_done", "desk_alarm"}
 }
 
 // mails are the names of the templates that notices and codes are written with.
@@ -78,8 +80,9 @@ func (s *set) readMails(src sources, funcs template.FuncMap) error {
 // Args are "code" and "minutes" for the template code; for the notices "login",
 // "at" (RFC 3339), "address", "door", "proofs" (kinds with commas), "receipt",
 // "purpose", "kind", "name", "requester", "approver", "note", "until", "deadline",
-// and the paths "notme", "approve", "invite" and "snooze" of those pages, each of
-// which may be missing.
+// "technician", "what" (kind of an event), "ticket", and the paths "notme",
+// "approve", "invite", "snooze" and "claim" of those pages, each of which may be
+// missing.
 func (r *Renderer) Mail(m notify.Message) (notify.Rendered, error) {
 	lang := r.bundle.Choose(m.Lang, "", m.Lang)
 	s := r.langs[lang]
@@ -93,7 +96,7 @@ func (r *Renderer) Mail(m notify.Message) (notify.Rendered, error) {
 	}
 	m.Args = plain(m.Args)
 	args := i18n.Args{"Code": m.Args["code"], "Name": s.brands["name"], "Minutes": m.Args["minutes"], "Login": m.Args["login"], "Factor": kindText(verify.Kind(m.Args["kind"])),
-		"Requester": cmp.Or(m.Args["requester"], m.Args["login"]), "Link": s.link(m.Args["approve"])}
+		"Requester": cmp.Or(m.Args["requester"], m.Args["login"]), "Link": s.link(m.Args["approve"]), "Technician": m.Args["technician"]}
 	if m.Args["kind"] == "" {
 		args["Factor"] = i18n.Msg("factor.some")
 	}
@@ -107,6 +110,7 @@ func (r *Renderer) Mail(m notify.Message) (notify.Rendered, error) {
 	} else {
 		l.Facts, l.NotYou = s.facts(m), !slices.Contains(others(), m.Template)
 		l.NotMe, l.Later = s.link(m.Args["notme"]), s.link(m.Args["snooze"])
+		l.Claim = s.link(m.Args["claim"])
 		l.Open, l.About, l.Go = s.opens(m)
 	}
 	var h, t bytes.Buffer
@@ -162,6 +166,11 @@ func (s *set) facts(m notify.Message) []fact {
 		add("approve.why", s.say("approve.why_"+why, nil), false)
 	}
 	add("mail.approver", m.Args["approver"], false)
+	add("mail.technician", m.Args["technician"], false)
+	if what := m.Args["what"]; what != "" {
+		add("mail.what", s.activity(Activity{Kind: what, Outcome: "ok"}), false)
+	}
+	add("mail.ticket", m.Args["ticket"], false)
 	add("mail.note", m.Args["note"], false)
 	if until := rfc3339(m.Args["until"]); !until.IsZero() {
 		key := "approve.until"

@@ -37,7 +37,7 @@ func (f *Frame) top() *Frame { return f }
 // Fault is one thing wrong with what was sent. Its sentence is "error."+Code.
 type Fault struct {
 	// Field is the form field it belongs to ("login", "current", "answer",
-	// "password", "confirm", "name", "purpose", "door"); empty: shown above the form.
+	// "password", "confirm", "name", "purpose", "door", "code", "q", "cause", "ticket", "number"); empty: shown above the form.
 	Field string
 	Code  string
 	Left  int           // tries left, said after the sentence; 0: not said
@@ -138,6 +138,7 @@ type Wait struct {
 	Until   time.Time
 	Every   int  // seconds between two looks; 0: 10
 	Still   bool // no looking by itself: GET Base?refresh=off
+	Phone   bool // the number is read to a technician on the telephone
 }
 
 // NewPassword posts password and confirm to Base/password.

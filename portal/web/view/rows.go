@@ -29,7 +29,7 @@ func (s *set) readRows(shared trees, funcs template.FuncMap) error {
 		return nil
 	}
 	for _, first := range []bool{false, true} {
-		for _, k := range []verify.Kind{verify.Passkey, verify.TOTP, verify.YubiKey, verify.Email, verify.SMS, verify.RecoveryCode, verify.Approval, verify.Password} {
+		for _, k := range []verify.Kind{verify.Passkey, verify.TOTP, verify.YubiKey, verify.Email, verify.SMS, verify.RecoveryCode, verify.Handover, verify.Approval, verify.Password} {
 			if err := render(rowKey(string(k), first), factor, struct {
 				Kind  verify.Kind
 				First bool

@@ -60,6 +60,18 @@ func stray(p Page) *Fault {
 		fields = []string{"password", "confirm"}
 	case *OfferTOTP, *OfferPasskey, *OfferYubiKey:
 		fields = []string{"answer", "name"}
+	case *Link:
+		fields = []string{"code"}
+	case *DeskPeople:
+		fields = []string{"q"}
+	case *DeskPerson:
+		if p.Can {
+			fields = []string{"purpose", "cause", "ticket"}
+		}
+	case *DeskCase:
+		if p.Stage == "match" {
+			fields = []string{"number"}
+		}
 	case *DeskPolicy:
 		fields = []string{"login", "purpose", "door"}
 	case *Factors:
@@ -207,6 +219,8 @@ func kindIcon(k verify.Kind) string {
 		return "codes"
 	case verify.Approval:
 		return "person"
+	case verify.Handover:
+		return "call"
 	}
 	return "lock"
 }
@@ -240,6 +254,9 @@ func again(p policy.Purpose) string {
 	}
 	return startPath(p)
 }
+
+// changesPassword says which purposes end with a new password.
+func changesPassword(p policy.Purpose) bool { return p == policy.Reset || p == policy.Change }
 
 // changes tells the two headings of the password page apart.
 func changes(p policy.Purpose) string {

@@ -231,11 +231,11 @@ func (r *Renderer) Page(w io.Writer, lang string, p Page) error {
 
 // pages is one zero value of every page struct.
 func pages() []Page {
-	return []Page{&Start{}, &StartForm{Purpose: "reset"}, &SignIn{}, &Choose{Purpose: "reset", Need: 1}, &Answer{Purpose: "reset", Kind: "totp"}, &Wait{Purpose: "reset"}, &ApproveFirst{}, &Approve{Purpose: "reset"}, &ApproveUnfit{}, &NotMe{}, &Welcome{}, &Snooze{},
+	return []Page{&Start{}, &StartForm{Purpose: "reset"}, &SignIn{}, &Choose{Purpose: "reset", Need: 1}, &Answer{Purpose: "reset", Kind: "totp"}, &Wait{Purpose: "reset"}, &ApproveFirst{}, &Approve{Purpose: "reset"}, &ApproveUnfit{}, &NotMe{}, &Welcome{}, &Snooze{}, &Link{},
 		&NewPassword{Purpose: "reset"}, &Applying{Purpose: "reset"}, &Done{Purpose: "reset"}, &Refused{Purpose: "reset"},
 		&Expired{Purpose: "reset"}, &ErrorPage{}, &Me{}, &Factors{}, &OfferTOTP{}, &OfferPasskey{}, &OfferYubiKey{}, &OfferCodes{},
 		&Remove{Method: Method{Kind: "totp"}}, &ActivityLog{}, &Help{Topic: Topics()[0]}, &Demo{},
-		&DeskIndex{}, &DeskProof{}, &DeskPolicy{Who: &Explained{}}, &DeskCoverage{Count: &Count{}}}
+		&DeskIndex{}, &DeskPeople{Found: []Hit{{}}}, &DeskPerson{}, &DeskCase{Purpose: "reset", Stage: "code"}, &DeskProof{}, &DeskPolicy{Who: &Explained{}}, &DeskCoverage{Count: &Count{}}}
 }
 
 func readIcons(o Options) (map[string]string, error) {

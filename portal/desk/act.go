@@ -1,0 +1,126 @@
+package desk
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"time"
+
+	"postern/directory"
+	"postern/portal/flow"
+	"postern/portal/policy"
+	"postern/verify"
+)
+
+// Act is what can be done for a caller who was verified.
+type Act string
+
+const (
+	Freeze   Act = "freeze"
+	Unfreeze Act = "unfreeze"
+	Clear    Act = "clear" // one lost factor
+	SignOut  Act = "sessions"
+	Renew    Act = "renew" // a new password at the next sign-in
+)
+
+// assisted is for how long after a caller was verified something can be done.
+const assisted = 15 * time.Minute
+
+// Choices are what can be done in a case now.
+type Choices struct {
+	Until  time.Time // zero: nothing
+	Frozen bool
+	Lost   []verify.Credential // what can be cleared
+}
+
+// Choices reads them.
+func (s *Service) Choices(ctx context.Context, c *flow.Case) (o Choices, err error) {
+	if o.Until = s.until(c); o.Until.IsZero() {
+		return o, nil
+	}
+	known, err := s.Known.Standing(ctx, c.Key)
+	if err != nil {
+		return o, unavailable(err)
+	}
+	o.Frozen = !known.Frozen.IsZero()
+	o.Lost, err = s.lost(ctx, c)
+	return o, err
+}
+
+// until says until when something can be done in a case; zero: not now.
+func (s *Service) until(c *flow.Case) time.Time {
+	if c.Purpose != policy.Assist || c.Outcome.Status != flow.Applied || s.Now().Sub(c.Outcome.At) >= assisted {
+		return time.Time{}
+	}
+	return c.Outcome.At.Add(assisted)
+}
+
+// Do does one act in a case whose caller was verified; flow.ErrConflict when it was
+// not, or too long ago. credential is what Clear takes away.
+func (s *Service) Do(ctx context.Context, w Who, id string, act Act, credential string) error {
+	if !slices.Contains([]Act{Freeze, Unfreeze, Clear, SignOut, Renew}, act) {
+		return &flow.Invalid{Field: "act", Code: "bad_choice"}
+	}
+	c, roles, u, err := s.mine(ctx, w, id)
+	if err != nil {
+		return err
+	}
+	if s.until(c).IsZero() {
+		return flow.ErrConflict
+	}
+	if act == Clear {
+		if err := s.clearable(ctx, c, credential); err != nil {
+			return err
+		}
+		if err := s.apart(ctx, w, u, clears, resets); err != nil {
+			return err
+		}
+	}
+	if err := s.pace(ctx, w, roles, u, false); err != nil {
+		return err
+	}
+	by := s.event(w, "", u)
+	by.Case, by.Purpose, by.Detail = c.ID, string(c.Purpose), map[string]string{"cause": c.Cause, "ticket": c.Ticket, "receipt": c.Outcome.Receipt}
+	switch act {
+	case Freeze:
+		return s.Hands.FreezeFor(ctx, u, by, c.Tell)
+	case Unfreeze:
+		return s.Hands.UnfreezeFor(ctx, u, by, c.Tell)
+	case Clear:
+		return s.Hands.ClearFor(ctx, u, credential, by, c.Tell)
+	case Renew:
+		err := s.Writes.RequireChangeFor(ctx, u, by, c.Tell)
+		if errors.Is(err, directory.ErrUnsupported) || errors.Is(err, directory.ErrDenied) {
+			return &Refused{"unsupported"} // the record has it from who tried
+		}
+		return err
+	}
+	return s.Hands.EndSessionsFor(ctx, u, by, c.Tell)
+}
+
+// lost are the factors of a person that can be cleared: things they hold. Saved
+// codes are made anew by whoever still gets in.
+func (s *Service) lost(ctx context.Context, c *flow.Case) (list []verify.Credential, err error) {
+	all, err := s.Known.Methods(ctx, c.Key)
+	for _, m := range all {
+		if m.Kind.Class() == verify.Possession && !used(c, m.ID) {
+			list = append(list, m)
+		}
+	}
+	return list, unavailable(err)
+}
+
+// used: what proved the caller a moment ago is not lost.
+func used(c *flow.Case, credential string) bool {
+	return slices.ContainsFunc(c.Proofs, func(p flow.Proof) bool { return p.Evidence.Credential == credential })
+}
+
+var errNotLost = errors.New("desk: no such factor to clear")
+
+func (s *Service) clearable(ctx context.Context, c *flow.Case, credential string) error {
+	list, err := s.lost(ctx, c)
+	if err == nil && !slices.ContainsFunc(list, func(m verify.Credential) bool { return m.ID == credential }) {
+		err = errors.Join(flow.ErrConflict, errNotLost)
+	}
+	return err
+}

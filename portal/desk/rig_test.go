@@ -1,0 +1,236 @@
+package desk_test
+
+import (
+	"context"
+	"errors"
+	"regexp"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"postern/directory"
+	"postern/portal/access"
+	"postern/portal/audit"
+	"postern/portal/desk"
+	"postern/portal/flow"
+	"postern/portal/notify"
+	"postern/portal/policy"
+	"postern/verify"
+)
+
+// rig is a desk over doubles, with a clock.
+type rig struct {
+	*desk.Service
+	t     testing.TB
+	mu    sync.Mutex
+	now   time.Time
+	users map[directory.ID]directory.User
+	reads int
+	cases map[string]*flow.Case
+	began []flow.AssistRequest
+	did   []string
+	event []audit.Event
+	mail  []notify.Message
+	count map[string]flow.Strikes
+	have  []verify.Credential
+	down  error // of the directory
+	mute  error // of the record
+}
+
+func (r people) Find(_ context.Context, login string) (directory.User, error) {
+	for _, u := range r.users {
+		if u.Login == login {
+			return u, r.down
+		}
+	}
+	return directory.User{}, errors.Join(directory.ErrNotFound, r.down)
+}
+
+// Search knows the beginning of a login.
+func (r people) Search(_ context.Context, q directory.Query) (found directory.Found, err error) {
+	if r.down != nil {
+		return found, r.down
+	}
+	for _, u := range r.users {
+		if strings.HasPrefix(u.Login, q.Text) {
+			found.Hits = append(found.Hits, directory.Hit{ID: u.ID, Directory: u.Directory})
+		}
+	}
+	found.Hits = append(found.Hits, directory.Hit{ID: "x:gone"})
+	return q.Gather(found.Hits, false), nil
+}
+
+func (r people) Read(_ context.Context, u directory.User) (directory.User, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.reads++
+	got, ok := r.users[u.ID]
+	if !ok {
+		return got, directory.ErrNotFound
+	}
+	return got, nil
+}
+
+func (r people) Resolve(_ context.Context, _ directory.User, ref string) (directory.User, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.reads++
+	if r.down != nil {
+		return directory.User{}, r.down
+	}
+	u, ok := r.users[directory.ID(ref)]
+	if !ok {
+		return u, directory.ErrNotFound
+	}
+	return u, nil
+}
+
+func (r *rig) Eligible(u directory.User) string {
+	switch {
+	case u.Privileged != "":
+		return "privileged"
+	case u.State.Disabled:
+		return "disabled"
+	}
+	return ""
+}
+
+func (r *rig) Assist(_ context.Context, a flow.AssistRequest) (*flow.Case, string, error) {
+	r.began = append(r.began, a)
+	c := &flow.Case{ID: "C" + string(a.Target.ID), Key: a.Target.ID, Door: access.Desk, By: a.By, Purpose: a.Purpose, Tell: a.Tell, Expires: r.now.Add(time.Hour), Plan: policy.Plan{Gates: 2}}
+	r.cases[c.ID] = c
+	return c, "CODE", nil
+}
+
+func (r *rig) Load(_ context.Context, id string) (*flow.Case, error) {
+	if c := r.cases[id]; c != nil {
+		return c, nil
+	}
+	return nil, flow.ErrNoCase
+}
+
+type (
+	cases  struct{ *rig }
+	people struct{ *rig }
+)
+
+func (c cases) Match(_ context.Context, id string, by access.Principal, number, _ string) (*flow.Case, error) {
+	c.did = append(c.did, "match "+number+" "+string(by.Door))
+	return c.cases[id], nil
+}
+
+func (c cases) Withdraw(_ context.Context, id string, _ access.Principal, _ string) error {
+	c.did = append(c.did, "withdraw "+id)
+	return nil
+}
+
+func (r *rig) Standing(context.Context, directory.ID) (access.Standing, error) {
+	return access.Standing{}, nil
+}
+
+func (r *rig) Methods(context.Context, directory.ID) ([]verify.Credential, error) { return r.have, nil }
+
+func (r *rig) Running(context.Context, directory.ID) (ids []string, err error) {
+	for id := range r.cases {
+		ids = append(ids, id)
+	}
+	return ids, nil
+}
+
+func (r *rig) Recent(context.Context, directory.ID, int) ([]audit.Event, error) { return nil, nil }
+
+func (r *rig) Note(_ context.Context, e []audit.Event, m []notify.Message) error {
+	if r.mute != nil {
+		return r.mute
+	}
+	r.event, r.mail = append(r.event, e...), append(r.mail, m...)
+	return nil
+}
+
+func (r *rig) Strike(_ context.Context, key directory.ID, kind verify.Kind, change func(flow.Strikes) flow.Strikes) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	k := string(key) + " " + string(kind)
+	r.count[k] = change(r.count[k])
+	return nil
+}
+
+func (r *rig) hand(what string, u directory.User, by audit.Event, tell []string) error {
+	r.did = append(r.did, strings.Join(append([]string{what, string(u.ID), string(by.Actor), by.Case}, tell...), " "))
+	return nil
+}
+
+func (r *rig) FreezeFor(_ context.Context, u directory.User, by audit.Event, tell []string) error {
+	return r.hand("freeze", u, by, tell)
+}
+
+func (r *rig) UnfreezeFor(_ context.Context, u directory.User, by audit.Event, tell []string) error {
+	return r.hand("unfreeze", u, by, tell)
+}
+
+func (r *rig) ClearFor(_ context.Context, u directory.User, credential string, by audit.Event, tell []string) error {
+	return r.hand("clear "+credential, u, by, tell)
+}
+
+func (r *rig) EndSessionsFor(_ context.Context, u directory.User, by audit.Event, tell []string) error {
+	return r.hand("sessions", u, by, tell)
+}
+
+func (r *rig) RequireChangeFor(_ context.Context, u directory.User, by audit.Event, tell []string) error {
+	if r.down != nil {
+		return r.down
+	}
+	return r.hand("renew", u, by, tell)
+}
+
+var (
+	techs   = []string{"CN=Desk,DC=x"}
+	seniors = []string{"CN=Leads,DC=x"}
+)
+
+func newRig(t testing.TB) *rig {
+	t.Helper()
+	r := &rig{t: t, now: time.Date(2026, 5, 4, 9, 0, 0, 0, time.UTC), users: map[directory.ID]directory.User{}, cases: map[string]*flow.Case{}, count: map[string]flow.Strikes{}}
+	for _, u := range []directory.User{
+		{ID: "x:ann", Login: "ann", Name: "Ann", Manager: "x:boss", DN: "CN=ann,OU=Staff,DC=x", Mail: []string{"ann@example.org"}},
+		{ID: "x:bea", Login: "bea", DN: "CN=bea,OU=Staff,DC=x"},
+		{ID: "x:boss", Login: "boss", Name: "Bo", DN: "CN=boss,OU=Staff,DC=x", Mail: []string{"boss@example.org"}},
+		{ID: "x:far", Login: "far", DN: "CN=far,OU=Board,DC=x"},
+		{ID: "x:tech", Login: "tech", DN: "CN=tech,OU=Staff,DC=x", Groups: techs},
+		{ID: "x:two", Login: "two", DN: "CN=two,OU=Staff,DC=x", Groups: techs},
+		{ID: "x:lead", Login: "lead", DN: "CN=lead,OU=Staff,DC=x", Groups: seniors},
+		{ID: "x:aud", Login: "aud", DN: "CN=aud,OU=Staff,DC=x", Groups: []string{"CN=Audit,DC=x"}},
+		{ID: "x:root", Login: "root", DN: "CN=root,OU=Staff,DC=x", Privileged: "group"},
+		{ID: "x:off", Login: "off", DN: "CN=off,OU=Staff,DC=x", State: directory.State{Disabled: true}},
+	} {
+		u.Directory = "x"
+		r.users[u.ID] = u
+	}
+	roles := access.Roles{Technician: []string{"Desk"}, Senior: []string{"Leads"}, Auditor: []string{"Audit"}}
+	scope := access.Scope{Technician: access.Reach{OUs: []string{"OU=Staff,DC=x"}}}
+	var err error
+	r.Service, err = desk.New(desk.Options{People: people{r}, Roles: roles, Scope: scope, Policy: r, Cases: cases{r}, Known: r, Record: r, Counters: r, Hands: r, Writes: r,
+		Tickets: regexp.MustCompile(`^INC-[0-9]+$`), Alerts: []string{"security@example.org"}, Now: func() time.Time { return r.now }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return r
+}
+
+// who is somebody at the desk, by these proofs, given ago.
+func (r *rig) who(id directory.ID, ago time.Duration, by ...verify.Kind) desk.Who {
+	if by == nil {
+		by = []verify.Kind{verify.Password, verify.Passkey}
+	}
+	return desk.Who{Principal: access.Principal{ID: id, User: r.users[id], By: by, Proven: r.now.Add(-ago)}, Address: "192.0.2.9", Lang: "en"}
+}
+
+var order = desk.Order{Purpose: policy.Reset, Cause: "lost the phone", Ticket: "INC-7"}
+
+func (r *rig) open(w desk.Who, id directory.ID, p policy.Purpose) error {
+	o := order
+	o.Purpose = p
+	_, err := r.Open(r.t.Context(), w, id, o)
+	return err
+}

@@ -1,0 +1,166 @@
+package flow
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"strings"
+	"time"
+
+	"postern/directory"
+	"postern/portal/access"
+	"postern/portal/notify"
+	"postern/portal/policy"
+	"postern/verify"
+)
+
+// AssistRequest is what a technician begins for somebody.
+type AssistRequest struct {
+	Purpose policy.Purpose   // reset, unlock, or assist: to act on the account afterwards
+	By      access.Principal // the technician, signed in; who they may help is portal/desk's to say
+	Target  directory.User   // read a moment ago
+	Cause   string
+	Ticket  string
+	Address string
+	Lang    string
+	Tell    []string // addresses beside the person's that hear of what comes of it
+	// Send mails the way in to the address on file, besides the code to read out.
+	Send bool
+}
+
+// NotServed: the portal does not act on that account. The reason is for the
+// technician, who may know.
+type NotServed struct{ Reason string }
+
+func (e *NotServed) Error() string { return "flow: not served: " + e.Reason }
+
+// Assist begins a case that somebody else walks: the person on the telephone
+// opens it in a browser of their own by the code, proves there who they are, and
+// reads a number to the technician. It gives nothing to who has the code alone.
+func (s *Service) Assist(ctx context.Context, r AssistRequest) (c *Case, code string, err error) {
+	if r.By.ID == "" || r.By.ID == r.Target.ID || !slices.Contains([]policy.Purpose{policy.Reset, policy.Unlock, policy.Assist}, r.Purpose) {
+		return nil, "", ErrNotOffered
+	}
+	if why := s.Policy.Eligible(r.Target); why != "" {
+		return nil, "", &NotServed{why}
+	}
+	now := s.Now()
+	c = &Case{ID: s.random(20), Purpose: r.Purpose, Door: access.Desk, Address: r.Address, Lang: r.Lang, By: r.By, Key: r.Target.ID, Named: r.Target.Login,
+		Login: r.Target.Login, Cause: r.Cause, Ticket: r.Ticket, Tell: r.Tell, Created: now, Plan: s.Policy.For(access.Desk, r.Purpose, r.Target)}
+	frozen, err := s.observe(ctx, c, r.Target)
+	if err != nil {
+		return nil, "", err
+	}
+	if frozen && r.Purpose != policy.Assist { // to end that, somebody must be verified first
+		return nil, "", &NotServed{string(ReasonFrozen)}
+	}
+	if c.Plan.Life <= 0 || c.Plan.Tries <= 0 {
+		return nil, "", errors.New("flow: the policy gives no lifetime or no tries for the desk")
+	}
+	c.Expires = now.Add(c.Plan.Life)
+	u := r.Target
+	u.Groups, c.By.User.Groups = nil, nil
+	c.Person = &u
+	started := s.event(c, "case.started", ok, withDetail("plan", c.Plan.Name), withDetail("cause", r.Cause), withDetail("ticket", r.Ticket))
+	started.Actor, started.ActorName = r.By.ID, r.By.User.Login
+	e := Effects{Events: events(started)}
+	link := notify.LinkTo{Kind: notify.Claim, Account: u.ID, Case: c.ID, Life: c.Plan.Life}
+	if r.Send && len(u.Mail) > 0 {
+		e.Messages = append(e.Messages, notify.Message{Channel: notify.Mail, Who: u, Template: "desk_claim", Lang: language(u, r.Lang), Case: c.ID, NotAfter: c.Expires,
+			Args: map[string]string{"login": u.Login, "technician": r.By.User.Name, "until": c.Expires.UTC().Format(time.RFC3339)}, Links: []notify.LinkTo{link}})
+	}
+	if err := s.Store.Create(ctx, c, e); err != nil {
+		return nil, "", err
+	}
+	c, err = s.Store.Update(ctx, c.ID, func(ctx context.Context, c *Case) (Effects, error) {
+		path, err := s.Accounts.AddLink(ctx, link)
+		c.Code = strings.TrimPrefix(path, link.Kind.Path())
+		return Effects{}, unavailable(err)
+	})
+	if err != nil {
+		return nil, "", err
+	}
+	return c, c.Code, nil
+}
+
+func language(u directory.User, usual string) string {
+	if u.Language != "" {
+		return u.Language
+	}
+	return usual
+}
+
+// Claim opens such a case in the browser that asks, once. ErrNoRequest when the
+// code opens nothing, or not any more.
+func (s *Service) Claim(ctx context.Context, code, address, lang string) (*Case, error) {
+	l, err := s.Accounts.Link(ctx, notify.Claim, code)
+	if errors.Is(err, notify.ErrNoLink) {
+		return nil, ErrNoRequest
+	} else if err != nil {
+		return nil, unavailable(err)
+	}
+	now := s.Now()
+	return s.Store.Update(ctx, l.Case, func(ctx context.Context, c *Case) (Effects, error) {
+		// In one transaction: of two browsers with the code one gets the case.
+		if _, err := s.Accounts.SpendLink(ctx, notify.Claim, code); errors.Is(err, notify.ErrNoLink) {
+			return Effects{}, ErrNoRequest
+		} else if err != nil {
+			return Effects{}, unavailable(err)
+		}
+		if !c.Claimed.IsZero() || !c.Live(now) || c.Ghost() {
+			return Effects{}, ErrNoRequest
+		}
+		c.Claimed, c.Code, c.Address, c.Lang = now, "", address, lang
+		return Effects{Events: events(s.event(c, "case.claimed", ok))}, nil
+	})
+}
+
+// Match takes the number that the person on the telephone reads to the technician
+// who began the case. Three wrong ones end it.
+func (s *Service) Match(ctx context.Context, id string, by access.Principal, number, address string) (*Case, error) {
+	voter, err := s.voter(ctx, by)
+	if err != nil {
+		return nil, err
+	}
+	c, err := s.Store.Case(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	if c.Door != access.Desk || c.By.ID != by.ID {
+		return nil, ErrNoRequest
+	}
+	if c.Next(s.Now()) != StepWait || c.Open.Kind != verify.Handover {
+		return c, ErrConflict
+	}
+	r, err := s.vouch(ctx, c, voter, Answer{By: by, Address: address, Number: number}, verify.Handover)
+	return r.Case, err
+}
+
+// tellOthers tells those beside the person of what a technician's case did: the
+// technician cannot keep it from them (security case 106).
+func (s *Service) tellOthers(c *Case, what string) []notify.Message {
+	if c.Door != access.Desk || len(c.Tell) == 0 {
+		return nil
+	}
+	return []notify.Message{{Channel: notify.Mail, To: c.Tell, Template: "desk_done", Lang: c.Lang, Case: c.ID, Args: map[string]string{"login": c.Named,
+		"technician": c.By.User.Login, "what": what, "ticket": c.Ticket, "note": c.Cause, "receipt": c.Outcome.Receipt, "at": s.Now().UTC().Format(time.RFC3339)}}}
+}
+
+// Withdraw ends a case that a technician began, in their name. ErrNoRequest for
+// everybody else's.
+func (s *Service) Withdraw(ctx context.Context, id string, by access.Principal, address string) error {
+	now := s.Now()
+	_, err := s.Store.Update(ctx, id, func(_ context.Context, c *Case) (Effects, error) {
+		switch {
+		case c.Door != access.Desk || by.ID == "" || c.By.ID != by.ID:
+			return Effects{}, ErrNoRequest
+		case !c.Live(now) || c.Outcome.Status == InFlight:
+			return Effects{}, ErrConflict
+		}
+		c.end(ReasonCancelled)
+		e := s.event(c, "case.closed", ok, withReason(string(ReasonCancelled)))
+		e.Actor, e.ActorName, e.Door, e.Address = by.ID, by.User.Login, string(access.Desk), address
+		return Effects{Events: events(e)}, nil
+	})
+	return err
+}

@@ -1,0 +1,110 @@
+package view
+
+import (
+	"time"
+
+	"postern/directory"
+	"postern/portal/policy"
+	"postern/verify"
+)
+
+// Link is GET /link and /claim/{code}; posts code to /link. Opening it claims
+// nothing: mail scanners open everything.
+type Link struct {
+	Frame
+	Typed string
+}
+
+// DeskPeople is GET /desk/people?q=; its form GETs the same.
+type DeskPeople struct {
+	Frame
+	Asked  string
+	Looked bool // Found is the answer
+	Found  []Hit
+	More   bool // than are shown
+}
+
+// Hit is somebody who was found.
+type Hit struct{ ID, Login, Name, Directory string }
+
+// DeskPerson is GET /desk/people/{id}; posts purpose, cause, ticket and send to
+// …/open. Without Shown nothing but the name is there.
+type DeskPerson struct {
+	Frame
+	ID                 string // as it stands in addresses
+	Login, Name        string
+	Directory, Manager string
+	Shown              bool
+	Refused            string // why no case can be begun; empty: one can
+	State              directory.State
+	Frozen             time.Time
+	Methods            []Method
+	Recent             []Activity
+	Case               string // one that goes on; empty: none
+	Can                bool   // the form is there
+	Purpose            policy.Purpose
+	Purposes           []policy.Purpose
+	Cause, Ticket      string
+}
+
+// DeskCase is GET /desk/cases/{id} for who began it. Stage is one of code,
+// proving, match, approval, password, applying, done, refused, expired. Posts
+// number to …/match, act and which to …/act, nothing to …/cancel.
+type DeskCase struct {
+	Frame
+	ID, Whom      string // as they stand in addresses
+	Login, Name   string
+	Purpose       policy.Purpose
+	Cause, Ticket string
+	Stage         string
+	Code          string // to read out; gone once it was used
+	Link          string // where they type it
+	Proofs        []verify.Kind
+	Until         time.Time
+	Reason        string // refused: that of flow
+	Receipt       string
+	Acts          time.Time // what may be done, until then; zero: nothing
+	Frozen        bool
+	Lost          []Method // what can be cleared
+	Still         bool     // no looking by itself
+}
+
+// troubles is what is wrong with an account.
+func troubles(p *DeskPerson) (list []Text) {
+	is := func(wrong bool, key string) {
+		if wrong {
+			list = append(list, Text{Key: "person." + key})
+		}
+	}
+	is(p.State.Disabled, "disabled")
+	is(p.State.AccountExpired, "account_expired")
+	if p.State.Locked && !p.State.LockedUntil.IsZero() {
+		list = append(list, Text{Key: "person.locked_until", Args: map[string]any{"Time": p.State.LockedUntil}})
+	} else {
+		is(p.State.Locked, "locked")
+	}
+	is(p.State.MustChange, "must_change")
+	is(p.State.PasswordExpired && !p.State.MustChange, "password_expired")
+	is(p.State.CannotChange, "cannot_change")
+	if !p.Frozen.IsZero() {
+		list = append(list, Text{Key: "person.frozen", Args: map[string]any{"Time": p.Frozen}})
+	}
+	return list
+}
+
+// moves says which stages go on by themselves. Not under somebody who types a number.
+func moves(p *DeskCase) bool { return running(p) && p.Stage != "match" || p.Stage == "applying" }
+
+// running says whether the case can be ended.
+func running(p *DeskCase) bool {
+	switch p.Stage {
+	case "code", "proving", "match", "approval", "password":
+		return true
+	}
+	return false
+}
+
+func (*Link) file() string       { return "link" }
+func (*DeskPeople) file() string { return "desk-people" }
+func (*DeskPerson) file() string { return "desk-person" }
+func (*DeskCase) file() string   { return "desk-case" }
