@@ -87,7 +87,7 @@ var deskRoles = access.Roles{Technician: []string{"Help Desk"}, Auditor: []strin
 func withDesk(t testing.TB, groups []string, change ...func(*Options)) (*house, *tab) {
 	t.Helper()
 	d := &desk{}
-	change = append(change, func(o *Options) {
+	change = slices.Insert(change, 0, func(o *Options) {
 		o.Web.Desk = &web.Desk{Roles: deskRoles, People: d, Policy: d, Census: d, Recorder: d, Help: &d.help}
 	})
 	h := build(t, change...)

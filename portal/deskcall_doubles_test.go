@@ -8,6 +8,7 @@ import (
 	helpdesk "postern/portal/desk"
 	"postern/portal/flow"
 	"postern/portal/policy"
+	"postern/verify"
 )
 
 // helper is what technicians ask, with one person to help.
@@ -15,6 +16,7 @@ type helper struct {
 	asked []string
 	fail  error
 	row   *flow.Case
+	held  *flow.Case // another technician's, that waits
 }
 
 var bob = directory.User{ID: "ad:bob", Directory: "ad", Login: "bob", Name: `<img src=x onerror=alert(1)>`, Mail: []string{"bob@example.org"}}
@@ -67,6 +69,28 @@ func (h *helper) Match(_ context.Context, _ helpdesk.Who, id, number string) (*f
 	}
 	return h.row, h.note("match")
 }
+
+func (h *helper) Hear(_ context.Context, _ helpdesk.Who, _ string, k verify.Kind, _ []byte) (*flow.Case, error) {
+	return h.row, h.note("hear " + string(k))
+}
+
+func (h *helper) Waiting(context.Context, helpdesk.Who) ([]*flow.Case, error) {
+	if h.held == nil {
+		return nil, h.fail
+	}
+	return []*flow.Case{h.held}, h.fail
+}
+
+func (h *helper) Held(_ context.Context, _ helpdesk.Who, id string) (*flow.Case, error) {
+	if h.held == nil || id != callID {
+		return nil, helpdesk.ErrUnknown
+	}
+	return h.held, h.note("held")
+}
+
+func (h *helper) Agree(context.Context, helpdesk.Who, string) error { return h.note("agree") }
+
+func (h *helper) Disagree(context.Context, helpdesk.Who, string) error { return h.note("disagree") }
 
 func (h *helper) Cancel(context.Context, helpdesk.Who, string) error { return h.note("cancel") }
 

@@ -7,6 +7,8 @@ import (
 	"testing"
 	"time"
 
+	"postern/directory"
+	"postern/portal/access"
 	helpdesk "postern/portal/desk"
 	"postern/portal/flow"
 	"postern/verify"
@@ -139,7 +141,50 @@ func TestNoFieldOfTheDeskCarriesASecret(t *testing.T) {
 			}
 		}
 	}
-	if seen != 5 {
+	if seen != 6 {
 		t.Errorf("%d routes of the desk take a form", seen)
+	}
+}
+
+// A code is typed at the desk only where some plan allows it: else there is no route.
+func TestACodeIsTypedAtTheDeskOnlyIfThePolicySaysSo(t *testing.T) {
+	t.Parallel()
+	h, b := asTechnician(t)
+	h.desk.help.row = called(h.now())
+	b.get("/desk/cases/"+callID).want(t, 200, "DeskCase")
+	b.post("/desk/cases/"+callID+"/heard", "factor", "totp", "answer", "123456").want(t, 404, "ErrorPage")
+
+	h, _ = withDesk(t, technicians, func(o *Options) { o.Web.Desk.Spoken = true })
+	b = h.signedIn()
+	h.desk.help.row = called(h.now())
+	b.get("/desk/cases/"+callID).want(t, 200, "DeskCase")
+	b.post("/desk/cases/"+callID+"/heard", "factor", "totp", "answer", "123456").leads(t, "/desk/cases/"+callID)
+	if h.desk.help.asked[len(h.desk.help.asked)-1] != "hear totp" {
+		t.Errorf("%v", h.desk.help.asked)
+	}
+}
+
+// What waits is on the second technician's desk, and is answered with their own
+// touch; how the first one's code would run is not there.
+func TestTheSecondTechnicianAnswers(t *testing.T) {
+	t.Parallel()
+	h, b := asTechnician(t)
+	c := called(h.now())
+	c.By = access.Principal{ID: "ad:two", User: directory.User{ID: "ad:two", Login: "two", Name: "Tess Two"}}
+	c.Hold = &flow.Hold{Reasons: []string{"velocity"}, Since: h.now()}
+	h.desk.help.held = c
+	if a := b.get("/desk").want(t, 200, "DeskIndex"); !strings.Contains(string(a.body), "Tess Two") {
+		t.Errorf("%s", a.body)
+	}
+	if a := b.get("/desk/cases/"+callID).want(t, 200, "DeskHold"); strings.Contains(string(a.body), c.Code) {
+		t.Errorf("the way in is shown to the second: %s", a.body)
+	}
+	b.post("/desk/cases/"+callID+"/second", "decision", "perhaps").want(t, 422, "ErrorPage")
+	b.post("/desk/cases/"+callID+"/second", "decision", "no").leads(t, "/desk")
+	h.desk.help.fail = flow.ErrWeak
+	b.get("/me")
+	b.post("/desk/cases/"+callID+"/second", "decision", "yes").leads(t, "/signin")
+	if !slices.Contains(h.desk.help.asked, "disagree") || !slices.Contains(h.desk.help.asked, "agree") {
+		t.Errorf("%v", h.desk.help.asked)
 	}
 }

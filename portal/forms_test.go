@@ -39,6 +39,7 @@ func (h *house) posts() map[string][]string {
 		forms["/desk/cases/:id/match"] = []string{"number", "47"}
 		forms["/desk/cases/:id/act"] = []string{"act", "freeze"}
 		forms["/desk/cases/:id/cancel"] = nil
+		forms["/desk/cases/:id/second"] = []string{"decision", "yes"}
 	}
 	posts := map[string][]string{}
 	for _, r := range h.server.app.GetRoutes(true) {

@@ -89,6 +89,8 @@ type Subject struct {
 	Why  string
 	// Helper is the technician who began the case; nil: the person did themselves.
 	Helper *directory.User
+	// Helpers are everybody who helps the person; none of them can vouch for them.
+	Helpers []directory.ID
 }
 
 // Whys are the reasons somebody may give who asks another to vouch. A closed list:

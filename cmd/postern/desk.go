@@ -46,8 +46,13 @@ func (p *program) desk(extras extras, own *enrol.Service) (*web.Desk, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &web.Desk{Roles: p.cfg.Access.Roles, People: people, Policy: p.policy, Census: p.census, Recorder: p.db, Help: help}, nil
+	return &web.Desk{Roles: p.cfg.Access.Roles, People: people, Policy: p.policy, Census: p.census, Recorder: p.db, Help: help, Spoken: p.policy.Spoken()}, nil
 }
+
+// reach is whom technicians may help.
+type reach struct{ access.Config }
+
+func (r reach) Of(roles []access.Role, u directory.User) bool { return r.Scope.Of(roles, u) }
 
 // help is what technicians do.
 func (p *program) help(own *enrol.Service) (*desk.Service, error) {
@@ -55,7 +60,9 @@ func (p *program) help(own *enrol.Service) (*desk.Service, error) {
 	if err != nil {
 		return nil, err
 	}
-	return desk.New(desk.Options{People: p.people, Roles: p.cfg.Access.Roles, Scope: p.cfg.Access.Scope, Policy: p.policy, Cases: p.flow, Known: p.db, Record: p.db,
+	staffed := func(t time.Time) bool { return p.cfg.Access.Hours.Open(t, p.cfg.zone) }
+	return desk.New(desk.Options{People: p.people, Roles: p.cfg.Access.Roles, Scope: reach{p.cfg.Access}, Policy: p.policy, Cases: p.flow, Holds: p.flow,
+		Hours: staffed, FourEyes: p.cfg.Access.FourEyes, Known: p.db, Record: p.db,
 		Counters: p.db, Hands: own, Writes: own, Tickets: tickets, Alerts: p.cfg.Alerts.Mail, Now: p.now, Log: p.log})
 }
 

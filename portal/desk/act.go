@@ -31,6 +31,8 @@ type Choices struct {
 	Until  time.Time // zero: nothing
 	Frozen bool
 	Lost   []verify.Credential // what can be cleared
+	Heard  bool                // verified by a spoken code alone: nothing that lets anybody in
+	Held   bool                // not before a second technician says yes
 }
 
 // Choices reads them.
@@ -42,17 +44,31 @@ func (s *Service) Choices(ctx context.Context, c *flow.Case) (o Choices, err err
 	if err != nil {
 		return o, unavailable(err)
 	}
-	o.Frozen = !known.Frozen.IsZero()
-	o.Lost, err = s.lost(ctx, c)
+	o.Frozen, o.Heard, o.Held = !known.Frozen.IsZero(), heard(c), c.OnHold()
+	if !o.Heard {
+		o.Lost, err = s.lost(ctx, c)
+	}
 	return o, err
 }
 
 // until says until when something can be done in a case; zero: not now.
 func (s *Service) until(c *flow.Case) time.Time {
-	if c.Purpose != policy.Assist || c.Outcome.Status != flow.Applied || s.Now().Sub(c.Outcome.At) >= assisted {
+	if c.Purpose != policy.Assist || c.Outcome.Status != flow.Applied || c.OnHold() && c.Hold.Refused {
 		return time.Time{}
 	}
-	return c.Outcome.At.Add(assisted)
+	from := c.Outcome.At
+	if c.Hold != nil && c.Hold.Let.After(from) {
+		from = c.Hold.Let // the caller has waited for the second technician
+	}
+	if s.Now().Sub(from) >= assisted {
+		return time.Time{}
+	}
+	return from.Add(assisted)
+}
+
+// heard reports whether the caller was verified by nothing but a spoken code.
+func heard(c *flow.Case) bool {
+	return !slices.ContainsFunc(c.Proofs, func(p flow.Proof) bool { return !p.Spoken })
 }
 
 // Do does one act in a case whose caller was verified; flow.ErrConflict when it was
@@ -65,7 +81,7 @@ func (s *Service) Do(ctx context.Context, w Who, id string, act Act, credential 
 	if err != nil {
 		return err
 	}
-	if s.until(c).IsZero() {
+	if s.until(c).IsZero() || heard(c) && !slices.Contains([]Act{Freeze, SignOut, Renew}, act) {
 		return flow.ErrConflict
 	}
 	if act == Clear {
@@ -76,7 +92,7 @@ func (s *Service) Do(ctx context.Context, w Who, id string, act Act, credential 
 			return err
 		}
 	}
-	if err := s.pace(ctx, w, roles, u, false); err != nil {
+	if err := s.holdsUp(ctx, w, c, roles, u); err != nil {
 		return err
 	}
 	by := s.event(w, "", u)

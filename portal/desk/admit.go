@@ -49,16 +49,21 @@ func (s *Service) admit(ctx context.Context, w Who, roles []access.Role, id dire
 		return u, "", err
 	}
 	why = s.Policy.Eligible(u)
-	if why == "out_of_scope" || !s.Scope.Of(roles, u) {
+	if why == "out_of_scope" || !s.reaches(roles, u) {
 		return u, "", s.unknown(ctx, w, u, "out_of_scope")
 	}
 	switch {
-	case u.ID == w.Principal.ID:
-		why = "self"
+	case u.ID == w.Principal.ID, directory.SamePerson(w.Principal.User, u):
+		why = "self" // a second account of their own too (security case 100)
 	case len(s.Roles.Of(u)) > 0:
 		why = "staff" // a technician who turned would begin with the others
 	}
 	return u, why, nil
+}
+
+// reaches reports whether somebody with these roles can begin anything for u.
+func (s *Service) reaches(roles []access.Role, u directory.User) bool {
+	return s.Scope.Of(roles, u) || s.Scope.Crosses(roles, u)
 }
 
 // unknown records whom somebody asked for in vain, and is ErrUnknown.

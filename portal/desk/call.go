@@ -12,6 +12,7 @@ import (
 	"postern/portal/access"
 	"postern/portal/flow"
 	"postern/portal/policy"
+	"postern/verify"
 )
 
 // Order is what a technician begins a case with.
@@ -64,15 +65,16 @@ func (s *Service) Open(ctx context.Context, w Who, id directory.ID, o Order) (*f
 			return nil, err
 		}
 	}
-	if err := s.pace(ctx, w, roles, u, true); err != nil {
+	hold, err := s.reasons(ctx, w, roles, u, o.Purpose)
+	if err != nil {
 		return nil, err
 	}
 	tell, err := s.tell(ctx, u)
 	if err != nil {
 		return nil, err
 	}
-	c, _, err := s.Cases.Assist(ctx, flow.AssistRequest{Purpose: o.Purpose, By: w.by(), Target: u, Cause: o.Cause, Ticket: o.Ticket,
-		Address: w.Address, Lang: w.Lang, Tell: tell, Send: o.Send})
+	c, err := s.Cases.Assist(ctx, flow.AssistRequest{Purpose: o.Purpose, By: w.by(), Target: u, Cause: o.Cause, Ticket: o.Ticket,
+		Address: w.Address, Lang: w.Lang, Tell: tell, Send: o.Send, Hold: hold})
 	var not *flow.NotServed
 	if errors.As(err, &not) {
 		return nil, s.refused(ctx, w, u, not.Reason, &Refused{not.Reason})
@@ -122,6 +124,19 @@ func (s *Service) Match(ctx context.Context, w Who, id, number string) (*flow.Ca
 		return c, err
 	}
 	return s.Cases.Match(ctx, c.ID, w.by(), number, w.Address)
+}
+
+// Hear takes a code that the caller reads to w, where the policy allows that.
+// *flow.Wrong when it is another; the case then comes beside it.
+func (s *Service) Hear(ctx context.Context, w Who, id string, k verify.Kind, code []byte) (*flow.Case, error) {
+	c, roles, u, err := s.mine(ctx, w, id)
+	if err != nil {
+		return c, err
+	}
+	if err := s.holdsUp(ctx, w, c, roles, u); err != nil {
+		return c, err
+	}
+	return s.Cases.Spoken(ctx, c.ID, w.by(), k, code, w.Address)
 }
 
 // Cancel ends a case.

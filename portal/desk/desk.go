@@ -35,9 +35,11 @@ type Roles interface {
 	Of(u directory.User) []access.Role
 }
 
-// Scope says whom a role may help (access.Scope).
+// Scope says whom a role may help: Of alone, Crosses with a second technician
+// (access.Config).
 type Scope interface {
 	Of(roles []access.Role, u directory.User) bool
+	Crosses(roles []access.Role, u directory.User) bool
 }
 
 // Policy says whom the portal serves at all (*policy.Policy).
@@ -47,11 +49,22 @@ type Policy interface {
 
 // Cases are begun here and walked elsewhere (*flow.Service).
 type Cases interface {
-	Assist(ctx context.Context, r flow.AssistRequest) (*flow.Case, string, error)
+	Assist(ctx context.Context, r flow.AssistRequest) (*flow.Case, error)
 	Match(ctx context.Context, id string, by access.Principal, number, address string) (*flow.Case, error)
 	Withdraw(ctx context.Context, id string, by access.Principal, address string) error
 	Load(ctx context.Context, id string) (*flow.Case, error)
+	Spoken(ctx context.Context, id string, by access.Principal, k verify.Kind, code []byte, address string) (*flow.Case, error)
 }
+
+// Holds are cases that wait for a second technician (*flow.Service).
+type Holds interface {
+	Hold(ctx context.Context, id string, by access.Principal, reasons []string) error
+	Release(ctx context.Context, id string, by access.Principal, address string) (*flow.Case, error)
+	Refuse(ctx context.Context, id string, by access.Principal, address string) (*flow.Case, error)
+}
+
+// Circle is a part of the people (access.Part).
+type Circle interface{ Holds(u directory.User) bool }
 
 // Known is what the portal has of an account (*store.DB).
 type Known interface {
@@ -59,6 +72,8 @@ type Known interface {
 	Methods(ctx context.Context, owner directory.ID) ([]verify.Credential, error)
 	// Running are the ids of cases of an account that have no outcome.
 	Running(ctx context.Context, id directory.ID) ([]string, error)
+	// Held are the ids of cases that have waited since then, newest first.
+	Held(ctx context.Context, since time.Time) ([]string, error)
 }
 
 // Record is the audit log, and mail that goes with an entry of it (*store.DB).
@@ -95,6 +110,9 @@ type Options struct {
 	Scope    Scope
 	Policy   Policy
 	Cases    Cases
+	Holds    Holds
+	Hours    func(t time.Time) bool // when one technician is enough
+	FourEyes Circle                 // whom it takes two to help, always
 	Known    Known
 	Record   Record
 	Counters Counters
@@ -111,7 +129,7 @@ type Service struct{ Options }
 
 // New checks that nothing is missing.
 func New(o Options) (*Service, error) {
-	if o.People == nil || o.Roles == nil || o.Scope == nil || o.Policy == nil || o.Cases == nil || o.Known == nil || o.Record == nil ||
+	if o.People == nil || o.Roles == nil || o.Scope == nil || o.Policy == nil || o.Cases == nil || o.Holds == nil || o.Hours == nil || o.FourEyes == nil || o.Known == nil || o.Record == nil ||
 		o.Counters == nil || o.Hands == nil || o.Writes == nil || o.Tickets == nil || o.Now == nil {
 		return nil, errors.New("desk: a part is missing")
 	}
@@ -137,7 +155,7 @@ var (
 )
 
 // Refused is a no that the technician may know the reason of: self, staff,
-// velocity, second_technician, frozen, or one of policy.Eligible.
+// held, second_technician, frozen, unsupported, or one of policy.Eligible.
 type Refused struct{ Reason string }
 
 func (e *Refused) Error() string { return "desk: refused: " + e.Reason }

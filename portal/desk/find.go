@@ -44,7 +44,7 @@ func (s *Service) Find(ctx context.Context, w Who, text string) (Found, error) {
 	}
 	found := Found{More: more}
 	for _, u := range all {
-		if s.Policy.Eligible(u) == "out_of_scope" || !s.Scope.Of(roles, u) {
+		if s.Policy.Eligible(u) == "out_of_scope" || !s.reaches(roles, u) {
 			continue
 		}
 		if len(found.People) == mostFound {

@@ -2,21 +2,17 @@ package desk
 
 import (
 	"context"
-	"slices"
 	"time"
 
 	"postern/directory"
-	"postern/portal/access"
-	"postern/portal/audit"
 	"postern/portal/flow"
-	"postern/portal/notify"
 	"postern/verify"
 )
 
 const (
 	day = 24 * time.Hour
 	// mostAnHour is how many acts a technician does in an hour, and mostADay how many
-	// cases are begun for one person in a day, without a senior (security case 105).
+	// cases are begun for one person in a day, before a second one is asked.
 	mostAnHour = 20
 	mostADay   = 1
 )
@@ -25,7 +21,6 @@ const (
 const (
 	hourly  verify.Kind = "desk:acts"
 	targets verify.Kind = "desk:target"
-	alerted verify.Kind = "desk:alerted"
 )
 
 // deed of which one technician does no other for the same person within a day.
@@ -35,29 +30,6 @@ const (
 	resets deed = "desk:reset:"
 	clears deed = "desk:clear:"
 )
-
-// pace counts an act, and for a new case the person. It counts before anything is
-// done, so that of any number at once none slips through.
-func (s *Service) pace(ctx context.Context, w Who, roles []access.Role, u directory.User, begins bool) error {
-	over, err := s.count(ctx, w.Principal.ID, hourly, time.Hour, mostAnHour)
-	if err != nil {
-		return err
-	}
-	if begins {
-		again, err := s.count(ctx, u.ID, targets, day, mostADay)
-		if err != nil {
-			return err
-		}
-		over = over || again
-	}
-	if !over || slices.Contains(roles, access.Senior) {
-		return nil
-	}
-	if err := s.alarm(ctx, w, u); err != nil {
-		return err
-	}
-	return &Refused{"velocity"}
-}
 
 // count raises a counter and reports whether it stands above most now.
 func (s *Service) count(ctx context.Context, key directory.ID, kind verify.Kind, window time.Duration, most int) (over bool, err error) {
@@ -72,22 +44,6 @@ func (s *Service) count(ctx context.Context, key directory.ID, kind verify.Kind,
 		return st
 	})
 	return over, unavailable(err)
-}
-
-// alarm records that somebody was stopped, and tells security once an hour.
-func (s *Service) alarm(ctx context.Context, w Who, u directory.User) error {
-	told, err := s.count(ctx, w.Principal.ID, alerted, time.Hour, 1)
-	if err != nil {
-		return err
-	}
-	e := s.event(w, audit.DeskRefused, u)
-	e.Outcome, e.Reason = audit.Refused, "velocity"
-	var mail []notify.Message
-	if !told && len(s.Alerts) > 0 {
-		mail = []notify.Message{{Channel: notify.Mail, To: s.Alerts, Template: "desk_alarm", Lang: w.Lang,
-			Args: map[string]string{"login": u.Login, "technician": w.Principal.User.Login, "address": w.Address, "door": string(access.Desk), "at": e.At.UTC().Format(time.RFC3339)}}}
-	}
-	return unavailable(s.Record.Note(ctx, []audit.Event{e}, mail))
 }
 
 // apart lets one technician either reset a password or clear a factor of the same

@@ -36,7 +36,17 @@ type rig struct {
 	have  []verify.Credential
 	down  error // of the directory
 	mute  error // of the record
+
+	scope  access.Config
+	eyes   access.Part
+	closed bool // the desk, at this hour
 }
+
+func (a areas) Of(roles []access.Role, u directory.User) bool { return a.scope.Scope.Of(roles, u) }
+
+func (a areas) Crosses(roles []access.Role, u directory.User) bool { return a.scope.Crosses(roles, u) }
+
+func (a areas) Holds(u directory.User) bool { return a.eyes.Holds(u) }
 
 func (r people) Find(_ context.Context, login string) (directory.User, error) {
 	for _, u := range r.users {
@@ -96,11 +106,14 @@ func (r *rig) Eligible(u directory.User) string {
 	return ""
 }
 
-func (r *rig) Assist(_ context.Context, a flow.AssistRequest) (*flow.Case, string, error) {
+func (r *rig) Assist(_ context.Context, a flow.AssistRequest) (*flow.Case, error) {
 	r.began = append(r.began, a)
 	c := &flow.Case{ID: "C" + string(a.Target.ID), Key: a.Target.ID, Door: access.Desk, By: a.By, Purpose: a.Purpose, Tell: a.Tell, Expires: r.now.Add(time.Hour), Plan: policy.Plan{Gates: 2}}
+	if len(a.Hold) > 0 {
+		c.Hold = &flow.Hold{Reasons: a.Hold, Since: r.now}
+	}
 	r.cases[c.ID] = c
-	return c, "CODE", nil
+	return c, nil
 }
 
 func (r *rig) Load(_ context.Context, id string) (*flow.Case, error) {
@@ -113,6 +126,9 @@ func (r *rig) Load(_ context.Context, id string) (*flow.Case, error) {
 type (
 	cases  struct{ *rig }
 	people struct{ *rig }
+	holds  struct{ *rig }
+	known  struct{ *rig }
+	areas  struct{ *rig }
 )
 
 func (c cases) Match(_ context.Context, id string, by access.Principal, number, _ string) (*flow.Case, error) {
@@ -125,13 +141,46 @@ func (c cases) Withdraw(_ context.Context, id string, _ access.Principal, _ stri
 	return nil
 }
 
-func (r *rig) Standing(context.Context, directory.ID) (access.Standing, error) {
+func (c cases) Spoken(_ context.Context, id string, _ access.Principal, k verify.Kind, code []byte, _ string) (*flow.Case, error) {
+	c.did = append(c.did, "spoken "+string(k)+" "+string(code))
+	return c.cases[id], nil
+}
+
+func (h holds) Hold(_ context.Context, id string, _ access.Principal, reasons []string) error {
+	h.cases[id].Hold = &flow.Hold{Reasons: reasons, Since: h.now}
+	return nil
+}
+
+func (h holds) Release(_ context.Context, id string, by access.Principal, _ string) (*flow.Case, error) {
+	one := h.cases[id].Hold
+	one.Let, one.Second = h.now, by.ID
+	return h.cases[id], nil
+}
+
+func (h holds) Refuse(_ context.Context, id string, by access.Principal, _ string) (*flow.Case, error) {
+	one := h.cases[id].Hold
+	one.Refused, one.Second = true, by.ID
+	return h.cases[id], nil
+}
+
+func (k known) Held(context.Context, time.Time) (ids []string, err error) {
+	for id, c := range k.cases {
+		if c.OnHold() {
+			ids = append(ids, id)
+		}
+	}
+	return ids, nil
+}
+
+func (r known) Standing(context.Context, directory.ID) (access.Standing, error) {
 	return access.Standing{}, nil
 }
 
-func (r *rig) Methods(context.Context, directory.ID) ([]verify.Credential, error) { return r.have, nil }
+func (r known) Methods(context.Context, directory.ID) ([]verify.Credential, error) {
+	return r.have, nil
+}
 
-func (r *rig) Running(context.Context, directory.ID) (ids []string, err error) {
+func (r known) Running(context.Context, directory.ID) (ids []string, err error) {
 	for id := range r.cases {
 		ids = append(ids, id)
 	}
@@ -208,9 +257,10 @@ func newRig(t testing.TB) *rig {
 		r.users[u.ID] = u
 	}
 	roles := access.Roles{Technician: []string{"Desk"}, Senior: []string{"Leads"}, Auditor: []string{"Audit"}}
-	scope := access.Scope{Technician: access.Reach{OUs: []string{"OU=Staff,DC=x"}}}
+	r.scope = access.Config{Scope: access.Scope{Technician: access.Reach{OUs: []string{"OU=Staff,DC=x"}}}}
 	var err error
-	r.Service, err = desk.New(desk.Options{People: people{r}, Roles: roles, Scope: scope, Policy: r, Cases: cases{r}, Known: r, Record: r, Counters: r, Hands: r, Writes: r,
+	r.Service, err = desk.New(desk.Options{People: people{r}, Roles: roles, Scope: areas{r}, Policy: r, Cases: cases{r}, Holds: holds{r}, Known: known{r},
+		Hours: func(time.Time) bool { return !r.closed }, FourEyes: areas{r}, Record: r, Counters: r, Hands: r, Writes: r,
 		Tickets: regexp.MustCompile(`^INC-[0-9]+$`), Alerts: []string{"security@example.org"}, Now: func() time.Time { return r.now }})
 	if err != nil {
 		t.Fatal(err)

@@ -141,7 +141,7 @@ func (s *Service) tellOnce(ctx context.Context, c *Case, counter verify.Kind, te
 func (c *Case) given() []policy.Given {
 	list := make([]policy.Given, len(c.Proofs))
 	for i, p := range c.Proofs {
-		list[i] = policy.Given{Kind: p.Kind, Cooling: !p.Settles.IsZero()}
+		list[i] = policy.Given{Kind: p.Kind, Cooling: !p.Settles.IsZero(), Spoken: p.Spoken}
 	}
 	return list
 }

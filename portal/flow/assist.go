@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"slices"
-	"strings"
 	"time"
 
 	"postern/directory"
@@ -26,6 +25,7 @@ type AssistRequest struct {
 	Tell    []string // addresses beside the person's that hear of what comes of it
 	// Send mails the way in to the address on file, besides the code to read out.
 	Send bool
+	Hold []string // why it waits for a second technician; empty: it does not
 }
 
 // NotServed: the portal does not act on that account. The reason is for the
@@ -36,26 +36,27 @@ func (e *NotServed) Error() string { return "flow: not served: " + e.Reason }
 
 // Assist begins a case that somebody else walks: the person on the telephone
 // opens it in a browser of their own by the code, proves there who they are, and
-// reads a number to the technician. It gives nothing to who has the code alone.
-func (s *Service) Assist(ctx context.Context, r AssistRequest) (c *Case, code string, err error) {
+// reads a number to the technician. Code gives nothing to who has it alone; there is
+// none while the case is held.
+func (s *Service) Assist(ctx context.Context, r AssistRequest) (*Case, error) {
 	if r.By.ID == "" || r.By.ID == r.Target.ID || !slices.Contains([]policy.Purpose{policy.Reset, policy.Unlock, policy.Assist}, r.Purpose) {
-		return nil, "", ErrNotOffered
+		return nil, ErrNotOffered
 	}
 	if why := s.Policy.Eligible(r.Target); why != "" {
-		return nil, "", &NotServed{why}
+		return nil, &NotServed{why}
 	}
 	now := s.Now()
-	c = &Case{ID: s.random(20), Purpose: r.Purpose, Door: access.Desk, Address: r.Address, Lang: r.Lang, By: r.By, Key: r.Target.ID, Named: r.Target.Login,
-		Login: r.Target.Login, Cause: r.Cause, Ticket: r.Ticket, Tell: r.Tell, Created: now, Plan: s.Policy.For(access.Desk, r.Purpose, r.Target)}
+	c := &Case{ID: s.random(20), Purpose: r.Purpose, Door: access.Desk, Address: r.Address, Lang: r.Lang, By: r.By, Key: r.Target.ID, Named: r.Target.Login,
+		Login: r.Target.Login, Cause: r.Cause, Ticket: r.Ticket, Tell: r.Tell, Send: r.Send, Created: now, Plan: s.Policy.For(access.Desk, r.Purpose, r.Target)}
 	frozen, err := s.observe(ctx, c, r.Target)
 	if err != nil {
-		return nil, "", err
+		return nil, err
 	}
 	if frozen && r.Purpose != policy.Assist { // to end that, somebody must be verified first
-		return nil, "", &NotServed{string(ReasonFrozen)}
+		return nil, &NotServed{string(ReasonFrozen)}
 	}
 	if c.Plan.Life <= 0 || c.Plan.Tries <= 0 {
-		return nil, "", errors.New("flow: the policy gives no lifetime or no tries for the desk")
+		return nil, errors.New("flow: the policy gives no lifetime or no tries for the desk")
 	}
 	c.Expires = now.Add(c.Plan.Life)
 	u := r.Target
@@ -64,23 +65,18 @@ func (s *Service) Assist(ctx context.Context, r AssistRequest) (c *Case, code st
 	started := s.event(c, "case.started", ok, withDetail("plan", c.Plan.Name), withDetail("cause", r.Cause), withDetail("ticket", r.Ticket))
 	started.Actor, started.ActorName = r.By.ID, r.By.User.Login
 	e := Effects{Events: events(started)}
-	link := notify.LinkTo{Kind: notify.Claim, Account: u.ID, Case: c.ID, Life: c.Plan.Life}
-	if r.Send && len(u.Mail) > 0 {
-		e.Messages = append(e.Messages, notify.Message{Channel: notify.Mail, Who: u, Template: "desk_claim", Lang: language(u, r.Lang), Case: c.ID, NotAfter: c.Expires,
-			Args: map[string]string{"login": u.Login, "technician": r.By.User.Name, "until": c.Expires.UTC().Format(time.RFC3339)}, Links: []notify.LinkTo{link}})
+	if len(r.Hold) > 0 {
+		c.Expires = now.Add(HoldLife + c.Plan.Life) // it is never given a longer life later
+		held := s.hold(c, r.Hold, now)
+		e.Events, e.Messages = append(e.Events, held.Events...), held.Messages
 	}
-	if err := s.Store.Create(ctx, c, e); err != nil {
-		return nil, "", err
+	if err := s.Store.Create(ctx, c, e); err != nil || c.OnHold() {
+		return c, err
 	}
-	c, err = s.Store.Update(ctx, c.ID, func(ctx context.Context, c *Case) (Effects, error) {
-		path, err := s.Accounts.AddLink(ctx, link)
-		c.Code = strings.TrimPrefix(path, link.Kind.Path())
-		return Effects{}, unavailable(err)
+	return s.Store.Update(ctx, c.ID, func(ctx context.Context, c *Case) (e Effects, err error) {
+		e.Messages, err = s.wayIn(ctx, c)
+		return e, err
 	})
-	if err != nil {
-		return nil, "", err
-	}
-	return c, c.Code, nil
 }
 
 func language(u directory.User, usual string) string {
@@ -107,7 +103,7 @@ func (s *Service) Claim(ctx context.Context, code, address, lang string) (*Case,
 		} else if err != nil {
 			return Effects{}, unavailable(err)
 		}
-		if !c.Claimed.IsZero() || !c.Live(now) || c.Ghost() {
+		if !c.Claimed.IsZero() || !c.Live(now) || c.Ghost() || c.OnHold() {
 			return Effects{}, ErrNoRequest
 		}
 		c.Claimed, c.Code, c.Address, c.Lang = now, "", address, lang

@@ -24,7 +24,7 @@ func newDeskRig(t testing.TB) *deskRig {
 	v := newVouchRig(t, func(r *rig) {
 		r.dir.Add(directory.User{ID: tech, Login: "tech", Name: "Theo Technician", Mail: []string{"tech@example.org"}, State: directory.State{PasswordSet: r.clock.Now().Add(-time.Hour)}}, oldPass)
 	}, func(r *rig) {
-		r.deskPlan = policy.Plan{Name: "desk", Life: 15 * time.Minute, Tries: 5, Gates: 2, Anchor: []verify.Class{verify.Possession, verify.Saved, verify.Contact},
+		r.deskPlan = policy.Plan{Name: "desk", Match: true, Life: 15 * time.Minute, Tries: 5, Gates: 2, Anchor: []verify.Class{verify.Possession, verify.Saved, verify.Contact},
 			Allowed: []verify.Kind{verify.Passkey, verify.TOTP, verify.RecoveryCode, verify.Email, verify.Handover, verify.Approval}}
 		r.more = append(r.more, handover.New(r.clock.Now, testRandom{}))
 	})
@@ -49,12 +49,12 @@ func (d *deskRig) opens(p policy.Purpose, target directory.ID) (*flow.Case, stri
 	if err != nil {
 		d.t.Fatal(err)
 	}
-	c, code, err := d.nodes[0].Assist(ctx, flow.AssistRequest{Purpose: p, By: d.signedIn(tech), Target: u, Cause: "lost the phone", Ticket: "INC-7", Address: "192.0.2.50",
+	c, err := d.nodes[0].Assist(ctx, flow.AssistRequest{Purpose: p, By: d.signedIn(tech), Target: u, Cause: "lost the phone", Ticket: "INC-7", Address: "192.0.2.50",
 		Tell: []string{"boss@example.org", "security@example.org"}})
 	if err != nil {
 		d.t.Fatalf("assist: %v", err)
 	}
-	return c, code
+	return c, c.Code
 }
 
 // reads opens the number on the caller's screen.
@@ -209,7 +209,7 @@ func TestWhomATechnicianCannotHelp(t *testing.T) {
 	d := newDeskRig(t)
 	try := func(by, target directory.ID, p policy.Purpose) error {
 		u, _ := d.dir.Read(ctx, directory.User{ID: target})
-		_, _, err := d.nodes[0].Assist(ctx, flow.AssistRequest{Purpose: p, By: d.signedIn(by), Target: u})
+		_, err := d.nodes[0].Assist(ctx, flow.AssistRequest{Purpose: p, By: d.signedIn(by), Target: u})
 		return err
 	}
 	var not *flow.NotServed

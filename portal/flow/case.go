@@ -74,6 +74,10 @@ type Case struct {
 	Code string `json:",omitempty"`
 	// Claimed is when the person on the telephone opened it in their browser.
 	Claimed time.Time `json:",omitzero"`
+	// Hold is why it waits for a second technician; nil: it never did.
+	Hold *Hold `json:",omitempty"`
+	// Send: the way in is mailed as well.
+	Send bool `json:",omitempty"`
 	// Tell are addresses beside the person's that hear of what comes of it.
 	Tell []string `json:",omitempty"`
 	// Note is why somebody said no, in their words.
@@ -93,6 +97,8 @@ type Proof struct {
 	// Settles is when what it rests on will be old enough to be the only proof; zero:
 	// it is.
 	Settles time.Time
+	// Spoken: a technician typed it, as it was read to them.
+	Spoken bool `json:",omitempty"`
 }
 
 // Status of the one directory write a case may do.
@@ -228,8 +234,10 @@ func (c *Case) Somebody() *directory.User {
 }
 
 // Proven reports whether the proofs in the row satisfy the plan in the row. A
-// decoy never does.
-func (c *Case) Proven() bool { return c.Somebody() != nil && c.Plan.Satisfied(c.given()) }
+// decoy never does, nor a case that waits for a second technician.
+func (c *Case) Proven() bool {
+	return c.Somebody() != nil && !c.OnHold() && (c.Plan.Satisfied(c.given()) || c.Heard())
+}
 
 // Kinds of the proofs so far, in order.
 func (c *Case) Kinds() []verify.Kind {

@@ -40,6 +40,13 @@ func withFactor[K ~string](k K) func(*audit.Event) {
 	return func(e *audit.Event) { e.Factor = string(k) }
 }
 
+// byTechnician makes an event of a case one of the technician who began it.
+func byTechnician(c *Case, address string) func(*audit.Event) {
+	return func(e *audit.Event) {
+		e.Actor, e.ActorName, e.Door, e.Address = c.By.ID, c.By.User.Login, string(access.Desk), address
+	}
+}
+
 func withReason(r string) func(*audit.Event) { return func(e *audit.Event) { e.Reason = r } }
 
 func withDetail(k, v string) func(*audit.Event) {

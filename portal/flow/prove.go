@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"postern/directory"
+	"postern/portal/audit"
 	"postern/portal/limit"
 	"postern/portal/policy"
 	"postern/verify"
@@ -22,7 +23,11 @@ import (
 // of any number of answers at once no more are looked at than the limits
 // allow, and a crash in between costs a try, never gives one (security case 9).
 func (s *Service) Prove(ctx context.Context, id string, answer, hold []byte) (*Case, error) {
-	a, err := s.takeAnswer(ctx, id)
+	return s.prove(ctx, id, answer, hold, nil)
+}
+
+func (s *Service) prove(ctx context.Context, id string, answer, hold []byte, heard *hearing) (*Case, error) {
+	a, err := s.takeAnswer(ctx, id, heard)
 	if err != nil {
 		if errors.As(err, new(*Limited)) {
 			s.tellLimited(ctx, a.c)
@@ -46,7 +51,7 @@ func (s *Service) Prove(ctx context.Context, id string, answer, hold []byte) (*C
 		err = s.recheckSignIn(ctx, a.c, sub)
 	}
 	if err != nil {
-		return s.wrong(ctx, a.c, ch.Kind, err)
+		return s.wrong(ctx, a, ch.Kind, err)
 	}
 	return s.right(ctx, a, ch.Kind, ev, found, answer, hold)
 }
@@ -56,7 +61,19 @@ type attempt struct {
 	c *Case // with the challenge, though the row may have it no longer
 	// over: the account's own counter is used up, so the answer must not be looked
 	// at, and nobody may see that it was not.
-	over bool
+	over  bool
+	heard *hearing // nil: the person typed it themselves
+}
+
+// by makes an event one of whoever typed the answer.
+func (a attempt) by(c *Case) func(*audit.Event) {
+	if a.heard == nil {
+		return func(*audit.Event) {}
+	}
+	return func(e *audit.Event) {
+		byTechnician(c, a.heard.address)(e)
+		withDetail("spoken", "yes")(e)
+	}
 }
 
 // errOver is an answer nobody looked at. To the person it is a wrong one.
@@ -64,10 +81,14 @@ var errOver = fmt.Errorf("flow: over the account's own limit: %w", verify.ErrWro
 
 // takeAnswer raises every counter. The row of an unguessable factor loses its
 // challenge: WebAuthn's is answered once, right or wrong (security case 76).
-func (s *Service) takeAnswer(ctx context.Context, id string) (a attempt, err error) {
+func (s *Service) takeAnswer(ctx context.Context, id string, heard *hearing) (a attempt, err error) {
+	a.heard = heard
 	before, err := s.Store.Case(ctx, id)
 	if err != nil {
 		return a, err
+	}
+	if heard != nil && heard.turn != before.Turn {
+		return attempt{c: before}, ErrConflict
 	}
 	if before.Open == nil || before.Next(s.Now()) != StepAnswer {
 		return attempt{c: before}, ErrConflict
@@ -204,6 +225,12 @@ func (s *Service) right(ctx context.Context, a attempt, kind verify.Kind, ev ver
 		}
 		c.Misses = max(0, c.Misses-1)
 		s.accept(c, kind, ev, now)
+		if a.heard != nil {
+			c.Proofs[len(c.Proofs)-1].Spoken = true
+			if !c.Heard() || !c.Claimed.IsZero() {
+				return Effects{}, ErrConflict // too new to be enough, or opened elsewhere meanwhile
+			}
+		}
 		if kind.Guessable() {
 			if err := s.unstrike(ctx, c, kind); err != nil {
 				return Effects{}, err
@@ -216,7 +243,7 @@ func (s *Service) right(ctx context.Context, a attempt, kind verify.Kind, ev ver
 			}
 			c.Held = held
 		}
-		e := Effects{Events: events(s.event(c, "proof.ok", ok, withFactor(kind)))}
+		e := Effects{Events: events(s.event(c, "proof.ok", ok, withFactor(kind), a.by(c)))}
 		if kind == verify.Password {
 			if err := s.invited(ctx, c, now, &e); err != nil {
 				return Effects{}, err
@@ -290,9 +317,9 @@ func (s *Service) settleProven(ctx context.Context, c *Case, now time.Time, e *E
 
 // wrong records an answer that did not open the gate. A fault of ours or of a
 // server is not a wrong answer, but it keeps its strike: it fails closed.
-func (s *Service) wrong(ctx context.Context, taken *Case, kind verify.Kind, cause error) (*Case, error) {
+func (s *Service) wrong(ctx context.Context, a attempt, kind verify.Kind, cause error) (*Case, error) {
 	code := wrongCode(kind, cause)
-	now := s.Now()
+	now, taken := s.Now(), a.c
 	c, err := s.Store.Update(ctx, taken.ID, func(ctx context.Context, c *Case) (e Effects, err error) {
 		if c.Turn != taken.Turn || !c.Live(now) {
 			return Effects{}, ErrConflict
@@ -301,9 +328,9 @@ func (s *Service) wrong(ctx context.Context, taken *Case, kind verify.Kind, caus
 		if code == "" {
 			// The person did nothing wrong: give the miss of this case back.
 			c.Misses = max(0, c.Misses-1)
-			return Effects{Events: events(s.event(c, "proof.error", failed, withFactor(kind), withReason(reason)))}, nil
+			return Effects{Events: events(s.event(c, "proof.error", failed, withFactor(kind), withReason(reason), a.by(c)))}, nil
 		}
-		e = Effects{Events: events(s.event(c, "proof.failed", failed, withFactor(kind), withReason(reason)))}
+		e = Effects{Events: events(s.event(c, "proof.failed", failed, withFactor(kind), withReason(reason), a.by(c)))}
 		last := c.Misses >= c.Plan.Tries
 		if last || errors.Is(cause, errOver) {
 			if e.Messages, err = s.limitNotice(ctx, c, kind); err != nil {

@@ -179,7 +179,7 @@ func seedOf(login string) string { return strings.ToLower(strings.TrimSpace(logi
 
 func (s *Service) subject(c *Case) verify.Subject {
 	sub := verify.Subject{ID: c.Key, User: c.Somebody(), Case: c.ID, Purpose: string(c.Purpose), Lang: c.Lang, Ends: c.Expires, Ask: c.Plan.Ask,
-		From: c.Address, Why: c.Said}
+		From: c.Address, Why: c.Said, Helpers: c.helpers()}
 	if c.Door == access.Desk {
 		sub.Helper = &c.By.User
 	}

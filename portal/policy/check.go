@@ -127,6 +127,11 @@ func check(at string, purpose Purpose, p Plan) []error {
 			add("alone[%d]: %q is not in allowed", i, k)
 		}
 	}
+	for i, k := range p.Spoken {
+		if k != verify.TOTP && k != verify.YubiKey {
+			add("spoken[%d]: %q is not one of totp, yubikey", i, k)
+		}
+	}
 	for i, c := range p.Anchor {
 		if !slices.Contains([]verify.Class{verify.Possession, verify.Issued, verify.Saved, verify.Contact, verify.Knowledge}, c) {
 			add("anchor[%d]: %q is not one of possession, issued, saved, contact, knowledge", i, c)
@@ -214,6 +219,9 @@ func strong(purpose Purpose, proofs []verify.Kind) bool {
 		if !slices.Contains(classes, c) {
 			classes = append(classes, c)
 		}
+	}
+	if !slices.ContainsFunc(classes, func(c verify.Class) bool { return c != verify.Issued && c != verify.Match }) {
+		return false // a mailbox and a telephone are no proof of anybody
 	}
 	return len(classes) >= 2
 }

@@ -17,6 +17,9 @@ type Config struct {
 	CoolingOff time.Duration `yaml:"cooling_off"`
 	// Approval says whom an approval is asked of, where a plan allows one.
 	Approval Approval `yaml:"approval"`
+	// Spoken are factors whose code may be read to a technician, who types it: totp,
+	// yubikey. See Plan.Heard. None is the default.
+	Spoken []verify.Kind `yaml:"spoken"`
 	// Plans are what holds where no rule says otherwise.
 	Plans Plans `yaml:"plans"`
 	// Rules make it differ by door, purpose, group and place in the directory;
@@ -76,6 +79,7 @@ type RulePlan struct {
 	PlanConfig `yaml:",inline"`
 	CoolingOff *time.Duration `yaml:"cooling_off"`
 	Approval   *Approval      `yaml:"approval"` // whole, instead of the one at the top
+	Spoken     []verify.Kind  `yaml:"spoken"`   // at the desk, instead of those at the top
 }
 
 // Rule says what differs, and for whom. A list that is empty matches everything.
@@ -118,10 +122,10 @@ func DefaultConfig() Config {
 	desk := recover()
 	// Nobody is helped over the telephone on less than a number that both read, and
 	// a proof of the caller's own; or, with nothing left, a manager's signature.
-	desk.Allowed = []verify.Kind{verify.Passkey, verify.TOTP, verify.RecoveryCode, verify.Email, verify.Handover}
+	desk.Allowed = []verify.Kind{verify.Passkey, verify.TOTP, verify.RecoveryCode, verify.Handover}
 	desk.Alone, desk.Anchor = []verify.Kind{}, []verify.Class{verify.Possession, verify.Saved, verify.Contact}
 
-	return Config{CoolingOff: 24 * time.Hour, Approval: Approval{Levels: 1, Approvers: []string{}}, Plans: Plans{Reset: recover(), Unlock: recover(), Change: change, SignIn: signin, StepUp: stepup, Assist: desk}}
+	return Config{CoolingOff: 24 * time.Hour, Approval: Approval{Levels: 1, Approvers: []string{}}, Spoken: []verify.Kind{}, Plans: Plans{Reset: recover(), Unlock: recover(), Change: change, SignIn: signin, StepUp: stepup, Assist: desk}}
 }
 
 func ptr[T any](v T) *T { return &v }
@@ -154,6 +158,12 @@ func (c Config) plan(purpose Purpose, r Rule) Plan {
 		name = "default"
 	}
 	p := r.Plan.over(c.Plans.of(purpose)).plan(name)
+	if p.Match = purpose == Assist; p.Match {
+		p.Spoken = slices.Clone(c.Spoken)
+		if r.Plan.Spoken != nil {
+			p.Spoken = slices.Clone(r.Plan.Spoken)
+		}
+	}
 	if purpose == Reset || purpose == Unlock || purpose == Assist {
 		p.CoolingOff = c.CoolingOff
 		if r.Plan.CoolingOff != nil {

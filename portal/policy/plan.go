@@ -40,14 +40,22 @@ type Plan struct {
 	// was changed, it cannot be the only proof: whoever has just got into an account
 	// must not be able to take it over with what they added there.
 	CoolingOff time.Duration
+	// Match: without a number that a technician typed nothing is enough. It is so of
+	// every case a technician began: else whoever calls could name a person who just
+	// proves themselves somewhere else.
+	Match bool
 	// Ask says whom an approval may be asked of.
 	Ask verify.Ask
+	// Spoken are kinds whose code the person may read to a technician, who types it.
+	// It proves less: whoever calls may have it from somebody else on another line.
+	Spoken []verify.Kind
 }
 
 // Given is a proof that was given. Cooling: with something that is new.
 type Given struct {
 	Kind    verify.Kind
 	Cooling bool
+	Spoken  bool // typed by a technician; see Heard
 }
 
 // Enough is Satisfied by proofs of these kinds, none of them new.
@@ -68,10 +76,10 @@ func (p Plan) Satisfied(proofs []Given) bool {
 	var classes []verify.Class
 	for _, g := range proofs {
 		k, c := g.Kind, g.Kind.Class()
-		if c == "" || !slices.Contains(p.Allowed, k) {
+		if c == "" || g.Spoken || !slices.Contains(p.Allowed, k) {
 			continue
 		}
-		if p.alone(k) && !g.Cooling {
+		if p.alone(k) && !g.Cooling && !p.Match {
 			return true
 		}
 		settled = settled || !g.Cooling
@@ -86,7 +94,17 @@ func (p Plan) Satisfied(proofs []Given) bool {
 	if len(classes) == 1 && (classes[0] == verify.Contact || classes[0] == verify.Match) {
 		return false
 	}
+	if p.Match && !slices.Contains(classes, verify.Match) {
+		return false
+	}
 	return p.Gates > 0 && len(classes) >= p.Gates && anchored && settled
+}
+
+// Heard reports whether a code that was read to a technician is among the proofs,
+// which is enough to unlock an account or to shut it, and for nothing that lets
+// anybody in: a reset or a factor always take what Satisfied asks for.
+func (p Plan) Heard(proofs []Given) bool {
+	return slices.ContainsFunc(proofs, func(g Given) bool { return g.Spoken && !g.Cooling && slices.Contains(p.Spoken, g.Kind) })
 }
 
 // alone: an approval or a matched number never is, whatever a plan says.
@@ -96,7 +114,7 @@ func (p Plan) alone(k verify.Kind) bool {
 
 // Offer says whether kind may be proved next, given what is proved already, and
 // the reason code when not: "", "not_allowed", "same_class", "needs_other_first",
-// "needs_stronger".
+// "needs_stronger", "needs_number".
 func (p Plan) Offer(k verify.Kind, proofs []verify.Kind) string {
 	if k.Class() == "" || !slices.Contains(p.Allowed, k) {
 		return "not_allowed"
@@ -105,7 +123,7 @@ func (p Plan) Offer(k verify.Kind, proofs []verify.Kind) string {
 		return "same_class"
 	}
 	// A passkey is enough even after a proof of its own class.
-	if p.alone(k) {
+	if p.alone(k) && !p.Match {
 		return ""
 	}
 	var classes []verify.Class
@@ -119,9 +137,16 @@ func (p Plan) Offer(k verify.Kind, proofs []verify.Kind) string {
 	if len(proofs) == 0 && (k.Class() == verify.Contact || p.First != "" && k != p.First) {
 		return "needs_other_first"
 	}
-	// The last gate must still be able to bring the anchor.
+	// The gates that are left after it must still be able to bring the anchor, and
+	// the number.
 	anchor := func(c verify.Class) bool { return slices.Contains(p.Anchor, c) }
-	if len(p.Anchor) > 0 && p.Gates-len(classes) == 1 && !anchor(k.Class()) && !slices.ContainsFunc(classes, anchor) {
+	left := p.Gates - len(classes) - 1
+	if p.Match && k.Class() != verify.Match && !slices.Contains(classes, verify.Match) {
+		if left--; left < 0 {
+			return "needs_number"
+		}
+	}
+	if left == 0 && len(p.Anchor) > 0 && !anchor(k.Class()) && !slices.ContainsFunc(classes, anchor) {
 		return "needs_stronger"
 	}
 	return ""

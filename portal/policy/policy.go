@@ -115,7 +115,7 @@ func (p *Policy) find(door access.Door, purpose Purpose, matches func(compiled) 
 
 func (p Plan) clone() Plan {
 	p.Allowed, p.Alone, p.Anchor = slices.Clone(p.Allowed), slices.Clone(p.Alone), slices.Clone(p.Anchor)
-	p.Ask.Approvers = slices.Clone(p.Ask.Approvers)
+	p.Ask.Approvers, p.Spoken = slices.Clone(p.Ask.Approvers), slices.Clone(p.Spoken)
 	return p
 }
 
@@ -134,6 +134,19 @@ func (p *Policy) Kinds() []verify.Kind {
 	}
 	slices.Sort(kinds)
 	return slices.Compact(kinds)
+}
+
+// Spoken reports whether some plan lets a code be read to a technician.
+func (p *Policy) Spoken() bool {
+	some := func(plans map[Purpose]Plan) bool {
+		for _, plan := range plans {
+			if len(plan.Spoken) > 0 {
+				return true
+			}
+		}
+		return false
+	}
+	return some(p.defaults) || slices.ContainsFunc(p.rules, func(r compiled) bool { return some(r.plans) })
 }
 
 // Eligible returns why the portal must not act on u, as a code for the audit

@@ -14,14 +14,14 @@ import (
 )
 
 const (
-	insertCase = `INSERT INTO cases (id, version, account, purpose, status, closed, intent, created, expires, body)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)`
+	insertCase = `INSERT INTO cases (id, version, account, purpose, status, closed, intent, created, expires, body, held)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)`
 	selectCase = `SELECT version, closed, body FROM cases WHERE id = $1`
 	lockCase   = selectCase + ` {lock}`
 	// Most updates only change the body; naming a column is enough for its
 	// indexes to be written again.
 	touchCase = `UPDATE cases SET version = $3, body = $4 WHERE id = $1 AND version = $2`
-	moveCase  = `UPDATE cases SET version = $3, body = $4, account = $5, purpose = $6, status = $7, closed = $8, intent = $9, expires = $10
+	moveCase  = `UPDATE cases SET version = $3, body = $4, account = $5, purpose = $6, status = $7, closed = $8, intent = $9, expires = $10, held = $11
 		WHERE id = $1 AND version = $2`
 	running        = `account = $1 AND id <> $2 AND closed = '' AND status IN ('', 'applying')`
 	lockOtherCases = `SELECT id FROM cases WHERE ` + running + ` ORDER BY id {lock now}`
@@ -38,7 +38,7 @@ func (db *DB) Create(ctx context.Context, c *flow.Case, e flow.Effects) error {
 			return err
 		}
 		if _, err := t.exec(ctx, insertCase, c.ID, c.Version, string(c.Key), string(c.Purpose), string(c.Outcome.Status),
-			string(c.Closed), micros(c.Outcome.Intent), micros(c.Created), micros(c.Expires), body); err != nil {
+			string(c.Closed), micros(c.Outcome.Intent), micros(c.Created), micros(c.Expires), body, waits(c)); err != nil {
 			return fmt.Errorf("store: create case: %w", err)
 		}
 		return t.apply(ctx, c.ID, e)
@@ -102,7 +102,7 @@ func (db *DB) Update(ctx context.Context, id string, change func(context.Context
 		query, args := touchCase, []any{id, was.Version, c.Version, body}
 		if moved(&was, c) {
 			query, args = moveCase, append(args, string(c.Key), string(c.Purpose), string(c.Outcome.Status),
-				string(c.Closed), micros(c.Outcome.Intent), micros(c.Expires))
+				string(c.Closed), micros(c.Outcome.Intent), micros(c.Expires), waits(c))
 		}
 		switch n, err := t.exec(ctx, query, args...); {
 		case err != nil:
@@ -122,7 +122,16 @@ func (db *DB) Update(ctx context.Context, id string, change func(context.Context
 // moved reports whether any column beside the body changed.
 func moved(was, is *flow.Case) bool {
 	return was.Key != is.Key || was.Purpose != is.Purpose || was.Outcome.Status != is.Outcome.Status || was.Closed != is.Closed ||
-		!was.Outcome.Intent.Equal(is.Outcome.Intent) || !was.Expires.Equal(is.Expires)
+		!was.Outcome.Intent.Equal(is.Outcome.Intent) || !was.Expires.Equal(is.Expires) ||
+		waits(was) != waits(is)
+}
+
+// waits is the column held.
+func waits(c *flow.Case) int64 {
+	if !c.OnHold() || c.Hold.Refused {
+		return 0
+	}
+	return micros(c.Hold.Since)
 }
 
 // revived reports whether a case that had ended would live again (security case 38).

@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"fmt"
+	"time"
 
 	"postern/directory"
 	"postern/portal/audit"
@@ -22,6 +23,23 @@ func (db *DB) Running(ctx context.Context, account directory.ID) (ids []string, 
 	})
 	if err != nil {
 		return nil, fmt.Errorf("store: running cases: %w", err)
+	}
+	return ids, nil
+}
+
+const heldCases = `SELECT id FROM cases WHERE held > $1 ORDER BY held DESC LIMIT 50`
+
+// Held are the newest cases that have waited for a second technician since then
+// (desk.Known).
+func (db *DB) Held(ctx context.Context, since time.Time) (ids []string, err error) {
+	err = db.reader(ctx).each(ctx, heldCases, []any{micros(since)}, func(rows *sql.Rows) error {
+		var id string
+		err := rows.Scan(&id)
+		ids = append(ids, id)
+		return err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("store: held cases: %w", err)
 	}
 	return ids, nil
 }

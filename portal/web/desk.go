@@ -16,6 +16,7 @@ import (
 	"postern/portal/flow"
 	"postern/portal/policy"
 	"postern/portal/web/view"
+	"postern/verify"
 )
 
 // Roles says which roles somebody has who has just been read (access.Roles).
@@ -56,6 +57,7 @@ type Lookups interface {
 type Calls interface {
 	Open(ctx context.Context, w desk.Who, id directory.ID, o desk.Order) (*flow.Case, error)
 	Match(ctx context.Context, w desk.Who, id, number string) (*flow.Case, error)
+	Hear(ctx context.Context, w desk.Who, id string, k verify.Kind, code []byte) (*flow.Case, error)
 	Cancel(ctx context.Context, w desk.Who, id string) error
 }
 
@@ -65,11 +67,20 @@ type Acts interface {
 	Do(ctx context.Context, w desk.Who, id string, act desk.Act, credential string) error
 }
 
+// Seconds are what waits for a second technician.
+type Seconds interface {
+	Waiting(ctx context.Context, w desk.Who) ([]*flow.Case, error)
+	Held(ctx context.Context, w desk.Who, id string) (*flow.Case, error)
+	Agree(ctx context.Context, w desk.Who, id string) error
+	Disagree(ctx context.Context, w desk.Who, id string) error
+}
+
 // Helpers are the whole of a technician's work.
 type Helpers interface {
 	Lookups
 	Calls
 	Acts
+	Seconds
 }
 
 // Desk are the parts of the pages for those who run the portal; all are required.
@@ -80,6 +91,9 @@ type Desk struct {
 	Census   Census
 	Recorder Recorder
 	Help     Helpers
+	// Spoken: some plan lets technicians type a code that is read to them. Only then
+	// is there a route that takes one.
+	Spoken bool
 }
 
 func (d *Desk) whole() bool {
@@ -98,7 +112,7 @@ var (
 const deskProof = 12 * time.Hour
 
 func (s *Site) deskRoutes() []route {
-	return []route{
+	list := []route{
 		{path: "/desk", page: s.desk(everyone, s.deskIndex)},
 		{path: "/desk/policy", page: s.desk(readers, s.deskPolicy)},
 		{path: "/desk/coverage", page: s.desk(readers, s.deskCoverage), action: s.desked(readers, s.count)},
@@ -109,8 +123,13 @@ func (s *Site) deskRoutes() []route {
 		{path: "/desk/cases/:id/match", action: s.desked(helpers, s.match), fields: []field{fieldNumber}},
 		{path: "/desk/cases/:id/act", action: s.desked(helpers, s.act), fields: []field{fieldAct, fieldWhich}},
 		{path: "/desk/cases/:id/cancel", action: s.desked(helpers, s.cancelCase)},
+		{path: "/desk/cases/:id/second", action: s.desked(helpers, s.second), fields: []field{fieldDecision}},
 		{path: "/desk/coverage.csv", page: s.desk(readers, s.coverageCSV)},
 	}
+	if s.Desk.Spoken {
+		list = append(list, route{path: "/desk/cases/:id/heard", action: s.desked(helpers, s.heard), fields: []field{fieldFactor, fieldAnswer}})
+	}
+	return list
 }
 
 // desk guards a page of those who have one of these roles now: own has just read
@@ -156,8 +175,12 @@ func (v *visit) rooms() view.Rooms {
 	return view.Rooms{Open: v.has(everyone), Help: v.has(helpers), Policy: v.has(readers), Coverage: v.has(readers)}
 }
 
-func (s *Site) deskIndex(v *visit, _ access.Principal) error {
-	return v.page(fiber.StatusOK, &view.DeskIndex{Frame: v.frame("")})
+func (s *Site) deskIndex(v *visit, p access.Principal) error {
+	list, err := s.waitings(v, p)
+	if err != nil {
+		return err
+	}
+	return v.page(fiber.StatusOK, &view.DeskIndex{Frame: v.frame(""), Waiting: list})
 }
 
 // note records that p looked at something about others, before it is shown. What

@@ -25,7 +25,9 @@ func (s *Site) deskCase(v *visit, p access.Principal) error {
 		return desk.ErrUnknown
 	}
 	page, err := s.deskCasePage(v, p, id)
-	if err != nil {
+	if errors.Is(err, desk.ErrUnknown) {
+		return s.deskHold(v, p, id)
+	} else if err != nil {
 		return err
 	}
 	return v.page(fiber.StatusOK, page)
@@ -42,8 +44,16 @@ func (s *Site) deskCasePage(v *visit, p access.Principal, id string, faults ...v
 	if c.Person != nil {
 		page.Name = c.Person.Name
 	}
+	if c.OnHold() {
+		page.Hold, page.Denied = c.Hold.Reasons, c.Hold.Refused
+	} else if c.Hold != nil {
+		page.Second = c.Hold.SecondName
+	}
+	if page.Stage == "code" {
+		page.Hear = c.Hearable()
+	}
 	can, err := s.Desk.Help.Choices(v.ctx(), c)
-	page.Acts, page.Frozen = can.Until, can.Frozen
+	page.Acts, page.Frozen, page.Heard = can.Until, can.Frozen, can.Heard
 	for _, m := range can.Lost {
 		page.Lost = append(page.Lost, view.Method{ID: m.ID, Kind: m.Kind, Name: m.Name, Created: m.Created, Used: m.Used})
 	}
@@ -54,6 +64,9 @@ func (s *Site) deskCasePage(v *visit, p access.Principal, id string, faults ...v
 func stage(c *flow.Case, step flow.Step) string {
 	switch step {
 	case flow.StepChoose, flow.StepAnswer:
+		if c.OnHold() {
+			return "held"
+		}
 		if c.Claimed.IsZero() {
 			return "code"
 		}
@@ -73,6 +86,15 @@ func stage(c *flow.Case, step flow.Step) string {
 func (s *Site) match(v *visit, f form, p access.Principal) error {
 	return s.inCase(v, p, "number", func(id string) error {
 		_, err := s.Desk.Help.Match(v.ctx(), v.at(p), id, f["number"])
+		return err
+	})
+}
+
+// heard takes a code that the caller read out. The route is there only where some
+// plan allows it.
+func (s *Site) heard(v *visit, f form, p access.Principal) error {
+	return s.inCase(v, p, "answer", func(id string) error {
+		_, err := s.Desk.Help.Hear(v.ctx(), v.at(p), id, verify.Kind(f["factor"]), []byte(f["answer"]))
 		return err
 	})
 }
@@ -111,7 +133,7 @@ func (s *Site) inCase(v *visit, p access.Principal, field string, do func(id str
 	}
 	for i := range t.faults {
 		t.faults[i].Field = ""
-		if page.Stage == "match" {
+		if page.Stage == "match" || len(page.Hear) > 0 {
 			t.faults[i].Field = field
 		}
 	}

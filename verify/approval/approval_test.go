@@ -71,6 +71,7 @@ func TestWhoIsAsked(t *testing.T) {
 		"one who vouched for her today":       {plain, func(t *town) { t.vouched[[2]directory.ID{mary, anna}] = recent(t) }, []directory.ID{mary}},
 		"the manager has left":                {plain, func(t *town) { delete(t.people, mary) }, []directory.ID{lead}},
 		"all of the policy's, each once":      {verify.Ask{Approvers: []string{"lead", "rita", "lead"}}, nil, []directory.ID{lead, rita}},
+		"the manager helps her at the desk":   {plain, func(t *town) { t.helpers = []directory.ID{mary} }, []directory.ID{rita}},
 		"nobody":                              {verify.Ask{Levels: 2}, func(t *town) { delete(t.people, mary) }, nil},
 		"nobody: the only one is whom she is": {verify.Ask{Approvers: []string{"anna"}}, nil, nil},
 		"nobody may be asked":                 {verify.Ask{}, nil, nil},

@@ -31,6 +31,7 @@ type town struct {
 	synced  map[directory.ID]bool
 	apps    map[directory.ID][]time.Time
 	down    error
+	helpers []directory.ID
 }
 
 func newTown() *town {
@@ -140,7 +141,7 @@ func (t *town) factor(tb testing.TB) *Factor {
 
 func (t *town) subject(ask verify.Ask) verify.Subject {
 	u := t.people[anna]
-	return verify.Subject{ID: anna, User: &u, Case: "case-1", Purpose: "reset", Lang: "en", Ends: t.now.Add(15 * time.Minute), Ask: ask}
+	return verify.Subject{ID: anna, User: &u, Case: "case-1", Purpose: "reset", Lang: "en", Ends: t.now.Add(15 * time.Minute), Ask: ask, Helpers: t.helpers}
 }
 
 var plain = verify.Ask{Levels: 2, Approvers: []string{"lead"}, Settled: 24 * time.Hour}

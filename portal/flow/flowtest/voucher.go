@@ -21,6 +21,8 @@ type Voucher struct {
 	mu     sync.Mutex
 	Voted  int
 	Begun  int
+	// Subject is whom it was begun for last.
+	Subject verify.Subject
 }
 
 func (v *Voucher) count(n *int) {
@@ -33,6 +35,9 @@ func (*Voucher) Kind() verify.Kind { return verify.Approval }
 
 func (v *Voucher) Begin(_ context.Context, s verify.Subject) (verify.Challenge, error) {
 	v.count(&v.Begun)
+	v.mu.Lock()
+	v.Subject = s
+	v.mu.Unlock()
 	ch := verify.Challenge{Kind: verify.Approval, State: []byte(s.Case), Expires: v.Now().Add(10 * time.Minute)}
 	if s.User == nil {
 		return ch, nil

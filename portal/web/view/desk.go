@@ -17,7 +17,10 @@ type Rooms struct {
 }
 
 // DeskIndex is GET /desk.
-type DeskIndex struct{ Frame }
+type DeskIndex struct {
+	Frame
+	Waiting []Waiting // for a second technician
+}
 
 // DeskProof stands in place of a page of the desk until its reader has proved
 // themselves by something they hold; posts purpose=stepup to /signin/start.

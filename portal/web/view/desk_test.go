@@ -38,6 +38,10 @@ func countSample(people int) *Count {
 	return c
 }
 
+func waitingSample() Waiting {
+	return Waiting{ID: "CASE", Login: "user1", Name: "Ada <b>Lovelace</b>", Technician: "Tessa & Co", Reasons: []string{"velocity", "again", "new_factor", "hours", "four_eyes", "crossing", "threat", "odd"}, Since: at(-60)}
+}
+
 func deskSamples() []sample {
 	kinds := []verify.Kind{verify.Passkey, verify.TOTP, verify.Email, verify.RecoveryCode, verify.SMS}
 	plan := policy.Plan{Name: "finance", Allowed: kinds, Alone: kinds[:1], Gates: 2, Life: 10 * time.Minute, Tries: 3, PerDay: 2}
@@ -51,8 +55,9 @@ func deskSamples() []sample {
 	wrong.Login = `"nobody`
 	odd := explained(policy.Verdict{Unserved: "never heard of", Explanation: policy.Explanation{Plan: "default"}})
 	return append(caseSamples(), []sample{
-		{"desk", &DeskIndex{deskFrame()}, "desk", ""},
-		{"desk-technician", &DeskIndex{Frame{CSRF: "tok", Person: "tech1", Desk: Rooms{Open: true, Help: true}}}, "desk", ""},
+		{"desk", &DeskIndex{Frame: deskFrame()}, "desk", ""},
+		{"desk-technician", &DeskIndex{Frame: Frame{CSRF: "tok", Person: "tech1", Desk: Rooms{Open: true, Help: true}}, Waiting: []Waiting{waitingSample(), {ID: "C", Reasons: []string{"odd"}}}}, "desk", ""},
+		{"desk-hold", &DeskHold{Frame: techFrame(), Waiting: waitingSample(), Purpose: policy.Reset, Cause: "lost", Ticket: "INC-7", Whom: "ad:1", Proofs: kinds[:1]}, "second", ""},
 		{"desk-people", &DeskPeople{Frame: techFrame(), Asked: `"user1`, Looked: true, Found: []Hit{{"ad:1", "user1", "Ada <b>Lovelace</b>", "ad"}}, More: true}, "people", ""},
 		{"desk-people-none", &DeskPeople{Frame: techFrame(), Asked: "nobody", Looked: true}, "people", ""},
 		{"desk-people-wrong", &DeskPeople{Frame: techFrame(Fault{Field: "q", Code: "required"})}, "people", "required"},
@@ -101,12 +106,15 @@ func personSample() *DeskPerson {
 
 // caseSamples is a case at every stage.
 func caseSamples() (list []sample) {
-	for _, stage := range []string{"code", "proving", "match", "approval", "password", "applying", "done", "refused", "expired"} {
+	for _, stage := range []string{"held", "code", "proving", "match", "approval", "password", "applying", "done", "refused", "expired"} {
 		p := &DeskCase{Frame: techFrame(), ID: "CASE", Whom: "ad:1", Login: "user1", Name: "Ada <b>Lovelace</b>", Purpose: policy.Assist, Cause: "lost the <b>phone</b>", Ticket: "INC-7",
 			Stage: stage, Proofs: []verify.Kind{verify.TOTP}, Until: at(14)}
 		switch stage {
 		case "code":
 			p.Code, p.Link, p.Proofs = "ABC-234-XYZ", "https://id.example.org/link", nil
+			p.Hear, p.Second = []verify.Kind{verify.TOTP, verify.YubiKey}, "tech2"
+		case "held":
+			p.Hold = []string{"velocity", "odd"}
 		case "done":
 			p.Acts, p.Receipt, p.Frozen, p.Lost = at(15), "P-7Q4K-29XM", true, methods()[:2]
 		case "refused":
@@ -115,7 +123,11 @@ func caseSamples() (list []sample) {
 		list = append(list, sample{"desk-case-" + stage, p, stage, ""})
 	}
 	wrong := &DeskCase{Frame: techFrame(Fault{Field: "number", Code: "wrong_number", Left: 2}), ID: "CASE", Whom: "ad:1", Purpose: policy.Reset, Stage: "match", Until: at(14)}
-	return append(list, sample{"desk-case-wrong", wrong, "match", "wrong_number"})
+	kept := &DeskCase{Frame: techFrame(), ID: "CASE", Whom: "ad:1", Purpose: policy.Assist, Stage: "done", Acts: at(15), Hold: []string{"hours"}, Denied: true}
+	heard := &DeskCase{Frame: techFrame(), ID: "CASE", Whom: "ad:1", Purpose: policy.Assist, Stage: "done", Acts: at(15), Heard: true, Frozen: true}
+	misheard := &DeskCase{Frame: techFrame(Fault{Field: "answer", Code: "wrong_code", Left: 2}), ID: "CASE", Whom: "ad:1", Purpose: policy.Unlock, Stage: "code", Until: at(14), Hear: []verify.Kind{verify.TOTP}}
+	return append(list, sample{"desk-case-wrong", wrong, "match", "wrong_number"}, sample{"desk-case-kept", kept, "done", ""}, sample{"desk-case-heard", heard, "done", ""},
+		sample{"desk-case-misheard", misheard, "code", "wrong_code"})
 }
 
 func TestPercentNeverRoundsSomebodyAway(t *testing.T) {
@@ -163,7 +175,7 @@ func TestTheMenuShowsWhatIsOpen(t *testing.T) {
 		{Open: true, Policy: true}: "/desk /desk/policy",
 		{Open: true, Coverage: true, Policy: true}: "/desk /desk/policy /desk/coverage",
 	} {
-		for _, p := range []Page{&Me{Frame: Frame{Person: "a", Desk: rooms}}, &DeskIndex{Frame{Person: "a", Desk: rooms}}} {
+		for _, p := range []Page{&Me{Frame: Frame{Person: "a", Desk: rooms}}, &DeskIndex{Frame: Frame{Person: "a", Desk: rooms}}} {
 			var b bytes.Buffer
 			if err := r.Page(&b, "en", p); err != nil {
 				t.Fatal(err)

@@ -65,8 +65,32 @@ type DeskCase struct {
 	Receipt       string
 	Acts          time.Time // what may be done, until then; zero: nothing
 	Frozen        bool
-	Lost          []Method // what can be cleared
-	Still         bool     // no looking by itself
+	Lost          []Method      // what can be cleared
+	Still         bool          // no looking by itself
+	Hold          []string      // why it waits for a second technician; empty: it does not
+	Denied        bool          // …who said no
+	Second        string        // who said yes
+	Hear          []verify.Kind // codes of which the caller may read out
+	Heard         bool          // verified by such a code alone
+}
+
+// Waiting is a case that waits for a second technician.
+type Waiting struct {
+	ID, Login, Name string
+	Technician      string // who asks
+	Reasons         []string
+	Since           time.Time
+}
+
+// DeskHold is GET /desk/cases/{id} for a second technician; posts decision yes or no
+// to …/second.
+type DeskHold struct {
+	Frame
+	Waiting
+	ID, Whom      string // as they stand in addresses
+	Purpose       policy.Purpose
+	Cause, Ticket string
+	Proofs        []verify.Kind
 }
 
 // troubles is what is wrong with an account.
@@ -98,7 +122,7 @@ func moves(p *DeskCase) bool { return running(p) && p.Stage != "match" || p.Stag
 // running says whether the case can be ended.
 func running(p *DeskCase) bool {
 	switch p.Stage {
-	case "code", "proving", "match", "approval", "password":
+	case "held", "code", "proving", "match", "approval", "password":
 		return true
 	}
 	return false
@@ -108,3 +132,4 @@ func (*Link) file() string       { return "link" }
 func (*DeskPeople) file() string { return "desk-people" }
 func (*DeskPerson) file() string { return "desk-person" }
 func (*DeskCase) file() string   { return "desk-case" }
+func (*DeskHold) file() string   { return "desk-hold" }

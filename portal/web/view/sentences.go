@@ -72,6 +72,9 @@ func stray(p Page) *Fault {
 		if p.Stage == "match" {
 			fields = []string{"number"}
 		}
+		if len(p.Hear) > 0 {
+			fields = append(fields, "answer")
+		}
 	case *DeskPolicy:
 		fields = []string{"login", "purpose", "door"}
 	case *Factors:

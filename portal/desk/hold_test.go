@@ -1,0 +1,167 @@
+package desk_test
+
+import (
+	"errors"
+	"slices"
+	"testing"
+	"time"
+
+	"postern/directory"
+	"postern/portal/access"
+	"postern/portal/desk"
+	"postern/portal/flow"
+	"postern/portal/policy"
+	"postern/verify"
+)
+
+// waits opens a case and says what it waits for.
+func (r *rig) waits(w desk.Who, id directory.ID, p policy.Purpose) []string {
+	r.t.Helper()
+	if err := r.open(w, id, p); err != nil {
+		r.t.Fatal(err)
+	}
+	return r.began[len(r.began)-1].Hold
+}
+
+// Security case 105: each of these waits for a second technician, a senior's too.
+func TestWhatTakesASecondTechnician(t *testing.T) {
+	r := newRig(t)
+	tech, lead := r.who("x:tech", 0), r.who("x:lead", 0)
+	if why := r.waits(tech, "x:ann", policy.Unlock); why != nil {
+		t.Errorf("the first of a day: %v", why)
+	}
+	for _, w := range []desk.Who{r.who("x:two", 0), lead} {
+		if why := r.waits(w, "x:ann", policy.Unlock); !slices.Equal(why, []string{desk.Again}) {
+			t.Errorf("the same person again, by %s: %v", w.Principal.ID, why)
+		}
+	}
+	r.have = []verify.Credential{{ID: "new", Kind: verify.TOTP, Created: r.now.Add(-23 * time.Hour)}}
+	if why := r.waits(tech, "x:bea", policy.Reset); !slices.Equal(why, []string{desk.NewFactor}) {
+		t.Errorf("a new factor, then a reset: %v", why)
+	}
+	r.have[0].Created = r.now.Add(-24 * time.Hour)
+	r.closed = true
+	if why := r.waits(lead, "x:boss", policy.Reset); !slices.Equal(why, []string{desk.Hours}) {
+		t.Errorf("at night: %v", why)
+	}
+	r.closed, r.now = false, r.now.Add(24*time.Hour)
+	tech, lead = r.who("x:tech", 0), r.who("x:lead", 0)
+	r.eyes = access.Part{OUs: []string{"OU=Staff,DC=x"}}
+	if why := r.waits(lead, "x:ann", policy.Assist); !slices.Equal(why, []string{desk.FourEyes}) {
+		t.Errorf("an account that always takes two: %v", why)
+	}
+	r.eyes = access.Part{}
+	if err := r.open(tech, "x:far", policy.Unlock); err != desk.ErrUnknown {
+		t.Fatalf("out of scope: %v", err)
+	}
+	r.scope.Crossing = access.Part{OUs: []string{"OU=Board,DC=x"}}
+	if why := r.waits(tech, "x:far", policy.Unlock); !slices.Equal(why, []string{desk.Crossing}) {
+		t.Errorf("beyond the own scope: %v", why)
+	}
+	r.now = r.now.Add(24 * time.Hour)
+	if why := r.waits(r.who("x:lead", 0), "x:far", policy.Unlock); why != nil {
+		t.Errorf("within a senior's: %v", why)
+	}
+}
+
+// Security case 105: the twenty-first act within an hour waits; a yes lets the rest of
+// that case through, and no other.
+func TestTheTwentyFirstActWaits(t *testing.T) {
+	r := newRig(t)
+	w := r.who("x:tech", 0)
+	id := r.verified(w, "x:bea")
+	act := func() error { return r.Do(t.Context(), w, id, desk.SignOut, "") }
+	for range 19 {
+		if err := act(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var no *desk.Refused
+	for range 2 {
+		if err := act(); !errors.As(err, &no) || no.Reason != "held" || len(r.did) != 19 {
+			t.Fatalf("the twenty-first: %v, %d done", err, len(r.did))
+		}
+	}
+	two := r.who("x:two", 0)
+	if err := r.Agree(t.Context(), two, id); err != nil {
+		t.Fatal(err)
+	}
+	if err := act(); err != nil || len(r.did) != 20 {
+		t.Errorf("after the yes: %v", err)
+	}
+	if why := r.waits(w, "x:ann", policy.Unlock); !slices.Equal(why, []string{desk.Velocity}) {
+		t.Errorf("the next case: %v", why)
+	}
+}
+
+// Who may answer: somebody else, with a role now, in whose own scope the person is,
+// and with a fresh proof. To all others there is nothing.
+func TestWhoCanBeTheSecond(t *testing.T) {
+	r := newRig(t)
+	r.scope.Crossing = access.Part{OUs: []string{"OU=Board,DC=x"}}
+	if why := r.waits(r.who("x:tech", 0), "x:far", policy.Reset); len(why) != 1 {
+		t.Fatal(why)
+	}
+	const id = "Cx:far"
+	for _, who := range []directory.ID{"x:tech", "x:two", "x:far", "x:aud", "x:ann", "x:root"} {
+		if err := r.Agree(t.Context(), r.who(who, 0), id); !errors.Is(err, desk.ErrUnknown) {
+			t.Errorf("%s: %v", who, err)
+		}
+		if list, _ := r.Waiting(t.Context(), r.who(who, 0)); len(list) != 0 {
+			t.Errorf("%s is shown it", who)
+		}
+	}
+	if err := r.Agree(t.Context(), r.who("x:lead", 11*time.Minute), id); !errors.Is(err, desk.ErrStale) {
+		t.Errorf("an old proof: %v", err)
+	}
+	if list, err := r.Waiting(t.Context(), r.who("x:lead", 0)); err != nil || len(list) != 1 {
+		t.Errorf("%d wait, %v", len(list), err)
+	}
+	if err := r.Disagree(t.Context(), r.who("x:lead", 0), id); err != nil || !r.cases[id].Hold.Refused {
+		t.Errorf("a no: %v", err)
+	}
+	if err := r.Agree(t.Context(), r.who("x:lead", 0), id); !errors.Is(err, desk.ErrUnknown) {
+		t.Errorf("after the no: %v", err)
+	}
+	late := r.who("x:tech", 0)
+	r.waits(late, "x:far", policy.Unlock)
+	r.now = r.now.Add(time.Hour)
+	if err := r.Agree(t.Context(), r.who("x:lead", 0), id); !errors.Is(err, desk.ErrUnknown) {
+		t.Errorf("an hour later: %v", err)
+	}
+}
+
+// Security case 100: an account that looks like the technician's own second one is theirs.
+func TestNobodyHelpsTheirOwnSecondAccount(t *testing.T) {
+	r := newRig(t)
+	for id, login := range map[directory.ID]string{"x:tech": "tech", "x:adm": "adm-tech"} {
+		r.users[id] = directory.User{ID: id, Login: login, Name: "Theo Tech", Directory: "x", DN: "CN=" + login + ",OU=Staff,DC=x", Groups: r.users[id].Groups}
+	}
+	var no *desk.Refused
+	if err := r.open(r.who("x:tech", 0), "x:adm", policy.Unlock); !errors.As(err, &no) || no.Reason != "self" {
+		t.Errorf("%v", err)
+	}
+}
+
+// What a code that was read out has proved shuts an account, and opens nothing.
+func TestASpokenCodeOpensNothing(t *testing.T) {
+	r := newRig(t)
+	w := r.who("x:tech", 0)
+	r.have = []verify.Credential{{ID: "old", Kind: verify.Passkey}}
+	id := r.verified(w, "x:ann")
+	r.cases[id].Proofs = []flow.Proof{{Kind: verify.TOTP, Spoken: true}}
+	for _, act := range []desk.Act{desk.Unfreeze, desk.Clear} {
+		if err := r.Do(t.Context(), w, id, act, "old"); !errors.Is(err, flow.ErrConflict) {
+			t.Errorf("%s: %v", act, err)
+		}
+	}
+	if err := r.Do(t.Context(), w, id, desk.Freeze, ""); err != nil {
+		t.Error(err)
+	}
+	if o, err := r.Choices(t.Context(), r.cases[id]); err != nil || !o.Heard || o.Lost != nil {
+		t.Errorf("%+v, %v", o, err)
+	}
+	if err := r.Do(t.Context(), r.who("x:tech", 11*time.Minute), id, desk.Freeze, ""); !errors.Is(err, desk.ErrStale) {
+		t.Errorf("an old touch: %v", err)
+	}
+}
