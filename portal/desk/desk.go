@@ -113,6 +113,7 @@ type Options struct {
 	Holds    Holds
 	Hours    func(t time.Time) bool // when one technician is enough
 	FourEyes Circle                 // whom it takes two to help, always
+	Cooling  time.Duration          // for how long a factor is new (policy.Config.CoolingOff)
 	Known    Known
 	Record   Record
 	Counters Counters

@@ -1,0 +1,102 @@
+package portaltest
+
+import (
+	"strings"
+	"testing"
+)
+
+// fourPolicy lets a manager vouch for whoever has nothing left.
+const fourPolicy = deskPolicy + `policy:
+  approval: {levels: 2}
+  plans:
+    assist: {allowed: [passkey, totp, recovery_code, handover, approval]}
+`
+
+// answers is the second technician's yes or no to what waits on their desk, the yes
+// with their own touch for it.
+func (s *scene) answers(second *Tab, asks, decision string) {
+	s.t.Helper()
+	second.Open("/desk")
+	second.WantStep("desk")
+	if says := second.Where(); !strings.Contains(says, asks) {
+		s.t.Fatalf("the second technician is not told who asks: %s", says)
+	}
+	second.Click(`section[aria-labelledby=waiting] a.choice`)
+	second.WantStep("second")
+	second.Click(`button[name=decision][value=` + decision + `]`)
+	if decision == "yes" { // the proof they signed in with is older than the question
+		second.Click(`button[name=factor][value=passkey]`)
+		second.Click(`form[data-passkey=get] button`)
+		second.WantStep("second")
+		second.Click(`button[name=decision][value=yes]`)
+	}
+	second.WantStep("desk")
+}
+
+// Four people, each with a browser of their own, on a domain controller: a caller
+// who has nothing left is let in by the second yes of a technician, the number, and
+// their manager's signature; and a no is the end of it.
+func TestFourPeopleAtTheDesk(t *testing.T) {
+	t.Parallel()
+	b := browser(t)
+	s := deskSceneWith(t, fourPolicy)
+	tech, second, manager, phone := b.Tab(t, s.p.URL, true), b.Tab(t, s.p.URL, true), b.Tab(t, s.p.URL, true), b.Tab(t, s.p.URL, false)
+	s.enrol(tech, "tech1")
+	s.enrol(second, "tech2")
+	s.enrol(manager, "manager1")
+	name := s.h.DC.Person("tech1").Name
+	const fresh = "Granite Lantern 52 Otter"
+
+	s.calls(tech, "user2", "reset")
+	tech.Click(`form[action$="/cancel"] button`)
+	tech.WantStep("refused")
+
+	hold := func(ticket string) {
+		t.Helper()
+		tech.Open("/desk/people/" + string(s.ids("user2")["user2"]))
+		tech.Fill("cause", "called again")
+		tech.Fill("ticket", ticket)
+		tech.Submit()
+		tech.WantStep("held")
+		if tech.Eval(`String(document.querySelectorAll('.spell').length)`) != "0" {
+			t.Error("there is a code to read out before the second yes")
+		}
+	}
+	t.Run("no", func(t *testing.T) {
+		hold("INC-8")
+		s.answers(second, name, "no")
+		tech.WantStep("refused")
+		s.deskHears("security@example.org", "tech1", "user2")
+	})
+	t.Run("yes, the number, and the manager", func(t *testing.T) {
+		hold("INC-9")
+		s.answers(second, name, "yes")
+		tech.WantStep("code") // by itself
+		s.links(phone, tech.Eval(`document.querySelector('.spell').textContent.trim()`))
+		number := s.reads(phone, name)
+		tech.WantStep("match")
+		tech.Fill("number", number)
+		tech.Submit()
+		tech.WantStep("proving")
+		phone.WantStep("choose")
+		before := len(s.p.Mail.Mails())
+		phone.Choose("approval")
+		phone.WantStep("wait")
+		number = phone.Eval(`document.querySelector('.plate').lastChild.textContent.trim()`)
+		tech.WantStep("approval")
+		if tech.Eval(`String(document.querySelectorAll('.plate').length)`) != "0" {
+			t.Error("the technician reads the manager's number")
+		}
+		manager.Open(s.asked(before, "manager1"))
+		manager.WantStep("answer")
+		manager.Fill("number", number)
+		manager.Click(`form[data-passkey=get] .btn.go`)
+		manager.WantStep("done")
+		phone.WantStep("new-password")
+		s.newPassword(phone, fresh)
+		phone.WantStep("done")
+		tech.WantStep("done")
+		s.proves("user2", fresh)
+		s.deskHears(s.h.Address("manager1"), "user2", "tech1", "INC-9")
+	})
+}
