@@ -100,3 +100,36 @@ func TestFourPeopleAtTheDesk(t *testing.T) {
 		s.deskHears(s.h.Address("manager1"), "user2", "tech1", "INC-9")
 	})
 }
+
+// The same hand-over on every other kind of directory, with no scope but the policy's.
+func TestTheDeskOnEveryDirectory(t *testing.T) {
+	for house := range houses {
+		if house == "samba" {
+			continue // TestDeskHandsOverAReset
+		}
+		t.Run(house, func(t *testing.T) {
+			t.Parallel()
+			b := browser(t)
+			s := newScene(t, house, strings.Replace(deskPolicy, "  scope: {technician: {groups: [Callers]}}\n", "", 1))
+			tech, owner, phone := b.Tab(t, s.p.URL, true), b.Tab(t, s.p.URL, true), b.Tab(t, s.p.URL, false)
+			s.enrol(tech, "tech1")
+			s.enrol(owner, "user1")
+			const fresh = "Granite Lantern 52 Otter"
+			s.links(phone, s.calls(tech, "user1", "reset"))
+			phone.Choose("recovery_code")
+			phone.Fill("answer", s.codes["user1"][0])
+			phone.Submit()
+			phone.WantStep("choose")
+			number := s.reads(phone, "")
+			tech.WantStep("match")
+			tech.Fill("number", number)
+			tech.Submit()
+			tech.WantStep("password")
+			phone.WantStep("new-password")
+			s.newPassword(phone, fresh)
+			phone.WantStep("done")
+			tech.WantStep("done")
+			s.proves("user1", fresh)
+		})
+	}
+}
