@@ -203,6 +203,7 @@ func (d *demo) program(ctx context.Context, addr string, log *slog.Logger) (*pro
 	for _, plan := range []*policy.PlanConfig{&cfg.Policy.Plans.Reset, &cfg.Policy.Plans.Unlock} {
 		plan.Allowed = append(plan.Allowed, verify.SMS, verify.Approval)
 	}
+	cfg.Policy.Plans.Assist.Allowed = append(cfg.Policy.Plans.Assist.Allowed, verify.Approval)
 	// Managers answer with the code of /demo at once, or with a passkey that has had
 	// its time, of which the demo gives it less than a day.
 	cfg.Policy.Approval.TOTP, cfg.Policy.Approval.Levels, cfg.Policy.CoolingOff = true, 2, demoCoolingOff

@@ -113,6 +113,7 @@ type Choose struct {
 	Settles time.Time // proofs that would be enough are too new until then; zero: that is not it
 	Need    int       // proofs still to come, when none of them is enough alone; at least 1
 	Alone   bool      // one open option (the passkey) is enough by itself
+	Helped  bool      // a technician began it, and a number is read to them
 }
 
 // Answer posts answer to Base/answer. Others become buttons that post factor
