@@ -65,6 +65,9 @@ func (s *Site) askedPage(v *visit, p access.Principal, token string, r flow.Requ
 	if r.Open {
 		page.Until = c.Open.Expires
 	}
+	if c.Door == access.Desk {
+		page.Helper = c.By.User.Name // whom the approver may ask, and doubt
+	}
 	return v.page(status, page)
 }
 

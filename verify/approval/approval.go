@@ -148,6 +148,9 @@ func (f *Factor) Begin(ctx context.Context, s verify.Subject) (verify.Challenge,
 func (f *Factor) deliveries(s verify.Subject, ch verify.Challenge, to directory.User) []verify.Delivery {
 	to.Groups = nil
 	args := map[string]string{"requester": s.User.Name, "login": s.User.Login, "purpose": s.Purpose, "why": s.Why, "until": ch.Expires.Format(time.RFC3339)}
+	if s.Helper != nil {
+		args["technician"] = s.Helper.Name
+	}
 	list := []verify.Delivery{{Channel: "mail", Template: "approval_request", Args: args, To: &to}}
 	if s.Ask.SMS && len(to.Phone) > 0 {
 		list = append(list, verify.Delivery{Channel: "sms", Template: "approval_request", Args: args, To: &to})

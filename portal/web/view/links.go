@@ -26,6 +26,7 @@ type Approve struct {
 	Asked, Until  time.Time
 	Door, Address string
 	Why           string        // what happened, as they say: one of verify.Whys, or empty
+	Helper        string        // the technician who began it; empty: none
 	Proofs        []verify.Kind // what they proved already
 	Passkey       string        // options to sign with, as JSON; empty: no passkey of theirs may
 	TOTP          bool          // a code of their app will do
