@@ -230,10 +230,11 @@ func (c *Config) validate(r *reader) {
 	r.add("sms", c.SMS.Validate()...)
 	r.add("policy", c.Policy.Validate()...)
 	r.add("access", c.Access.Validate()...)
-	for role, reach := range map[string]access.Reach{"technician": c.Access.Scope.Technician, "senior": c.Access.Scope.Senior} {
+	for at, reach := range map[string]access.Reach{"scope.technician": c.Access.Scope.Technician, "scope.senior": c.Access.Scope.Senior,
+		"four_eyes": access.Reach(c.Access.FourEyes), "crossing": access.Reach(c.Access.Crossing)} {
 		for i, name := range reach.Directories {
 			if !slices.ContainsFunc(c.Directories, func(d Directory) bool { return d.Name == name }) {
-				r.add("access", fmt.Errorf("scope.%s.directories[%d]: there is no directory called %q", role, i, name))
+				r.add("access", fmt.Errorf("%s.directories[%d]: there is no directory called %q", at, i, name))
 			}
 		}
 	}

@@ -158,7 +158,7 @@ store:
 policy:
   plans:
     reset: {gates: 1, alone: [email]}
-access: {roles: {operator: [""], auditor: ["CN=Audit,"], janitor: [x]}}
+access: {roles: {operator: [""], auditor: ["CN=Audit,"], janitor: [x]}, four_eyes: {ous: [Board], directories: [nowhere]}, crossing: {groups: [""]}, hours: {days: [monday], from: "7:00", to: "19:00"}}
 limits:
   answer: 0/15m
 enrolment: {remind_every: 1h, snooze: 0s, deadline: tomorrow, invitation: 9000h}
@@ -186,6 +186,8 @@ password:
 		"public_url: ", "line 2: listen: ", "line 3: time_zone: ", "line 4: keys: ", "line 5: brand.name: ", "brand.support_url: ", "brand.colour: ",
 		"line 6: overlay.static: ", "line 7: trusted_proxies[0]: ", "store.postgres: must be a reference", "line 13: policy.plans.reset",
 		"line 14: access.roles.operator[0]: is empty", "line 14: access.roles.auditor[0]: ", "line 14: access.roles.janitor: unknown key",
+		"line 14: access.four_eyes.ous[0]: ", "line 14: access.four_eyes.directories[0]: there is no directory", "line 14: access.crossing.groups[0]: ",
+		"line 14: access.hours.days[0]: ", "line 14: access.hours.from: ",
 		"line 16: limits.answer: ", "line 17: enrolment.remind_every: 1h", "enrolment.snooze: ", "enrolment.deadline: ", "enrolment.invitation: 9000h",
 		"line 19: directories[0].name: ", "directories[0].ad.servers[0]: ", "line 23: directories[0].ad.bind_password: must be a reference",
 		"directories[0].ad.base_dn", "line 25: directories[0].ad.skip_verify: unknown key", "line 26: directories[1]: ad, openldap: ", "directories[2].name: ",

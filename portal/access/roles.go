@@ -23,6 +23,13 @@ const (
 type Config struct {
 	Roles Roles `yaml:"roles"`
 	Scope Scope `yaml:"scope"`
+	// FourEyes are people who are helped by two technicians only.
+	FourEyes Part `yaml:"four_eyes"`
+	// Crossing are people whom a technician may begin something for although they are
+	// beyond their scope, with a second technician in whose scope they are.
+	Crossing Part `yaml:"crossing"`
+	// Hours are when one technician is enough; outside them there are two.
+	Hours Hours `yaml:"hours"`
 	// Ticket is a regular expression for ticket numbers; empty: up to 40 characters.
 	Ticket string `yaml:"ticket"`
 }
@@ -78,6 +85,9 @@ func (c Config) Validate() (faults []error) {
 		}
 	})
 	faults = append(faults, c.Scope.faults()...)
+	faults = append(faults, Reach(c.FourEyes).faults("four_eyes")...)
+	faults = append(faults, Reach(c.Crossing).faults("crossing")...)
+	faults = append(faults, c.Hours.faults()...)
 	if _, err := c.Tickets(); err != nil {
 		faults = append(faults, fmt.Errorf("ticket: %w", err))
 	}

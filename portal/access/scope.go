@@ -41,20 +41,19 @@ func (r Reach) below(u directory.User) bool {
 	})
 }
 
-func (s Scope) faults() (faults []error) {
-	for _, one := range []struct {
-		role  Role
-		reach Reach
-	}{{Technician, s.Technician}, {Senior, s.Senior}} {
-		for i, ou := range one.reach.OUs {
-			if directory.ParseDN(ou) == nil {
-				faults = append(faults, fmt.Errorf("scope.%s.ous[%d]: %q is no DN", one.role, i, ou))
-			}
+func (s Scope) faults() []error {
+	return append(s.Technician.faults("scope.technician"), s.Senior.faults("scope.senior")...)
+}
+
+func (r Reach) faults(at string) (faults []error) {
+	for i, ou := range r.OUs {
+		if directory.ParseDN(ou) == nil {
+			faults = append(faults, fmt.Errorf("%s.ous[%d]: %q is no DN", at, i, ou))
 		}
-		for i, g := range one.reach.Groups {
-			if strings.TrimSpace(g) == "" || strings.Contains(g, "=") && directory.ParseDN(g) == nil {
-				faults = append(faults, fmt.Errorf("scope.%s.groups[%d]: %q is neither a name nor a DN", one.role, i, g))
-			}
+	}
+	for i, g := range r.Groups {
+		if strings.TrimSpace(g) == "" || strings.Contains(g, "=") && directory.ParseDN(g) == nil {
+			faults = append(faults, fmt.Errorf("%s.groups[%d]: %q is neither a name nor a DN", at, i, g))
 		}
 	}
 	return faults
