@@ -41,12 +41,12 @@ func (p *program) desk(extras extras, own *enrol.Service) (*web.Desk, error) {
 	if p.census, err = enrol.NewCensus(enrol.CensusOptions{Count: survey.Coverage, Every: countEvery, Safe: p.launcher.Safe, Now: p.now, Log: p.log}); err != nil {
 		return nil, err
 	}
-	people := enrol.Explainer{Directory: p.people, Rules: p.policy, Lookup: enrol.Lookup{Credentials: p.db, Ended: ended(p.db), Phone: phone, Standing: p.db.Standing}, Now: p.now}
+	people := enrol.Explainer{Directory: p.people, Rules: p.policy, Lookup: enrol.Lookup{Credentials: p.db, Ended: ended(p.db), Phone: phone, Standing: p.db.Standing}, Threats: p.db, Now: p.now}
 	help, err := p.help(own)
 	if err != nil {
 		return nil, err
 	}
-	return &web.Desk{Roles: p.cfg.Access.Roles, People: people, Policy: p.policy, Census: p.census, Recorder: p.db, Help: help}, nil
+	return &web.Desk{Roles: p.cfg.Access.Roles, People: people, Policy: p.policy, Census: p.census, Recorder: p.db, Help: help, Level: p.cfg.threat(p.db, p.now)}, nil
 }
 
 // help is what technicians do.
@@ -56,7 +56,7 @@ func (p *program) help(own *enrol.Service) (*desk.Service, error) {
 		return nil, err
 	}
 	return desk.New(desk.Options{People: p.people, Roles: p.cfg.Access.Roles, Scope: p.cfg.Access.Scope, Policy: p.policy, Cases: p.flow, Known: p.db, Record: p.db,
-		Counters: p.db, Hands: own, Writes: own, Tickets: tickets, Alerts: p.cfg.Alerts.Mail, Now: p.now, Log: p.log})
+		Counters: p.db, Hands: own, Writes: own, Threats: p.db, Tickets: tickets, Alerts: p.cfg.Alerts.Mail, Now: p.now, Log: p.log})
 }
 
 // watch notices changed contacts.

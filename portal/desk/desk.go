@@ -100,6 +100,7 @@ type Options struct {
 	Counters Counters
 	Hands    Hands
 	Writes   Writes
+	Threats  access.Threats
 	Tickets  *regexp.Regexp // what a ticket number looks like
 	Alerts   []string       // mail addresses that hear of every act
 	Now      func() time.Time
@@ -112,7 +113,7 @@ type Service struct{ Options }
 // New checks that nothing is missing.
 func New(o Options) (*Service, error) {
 	if o.People == nil || o.Roles == nil || o.Scope == nil || o.Policy == nil || o.Cases == nil || o.Known == nil || o.Record == nil ||
-		o.Counters == nil || o.Hands == nil || o.Writes == nil || o.Tickets == nil || o.Now == nil {
+		o.Counters == nil || o.Hands == nil || o.Writes == nil || o.Threats == nil || o.Tickets == nil || o.Now == nil {
 		return nil, errors.New("desk: a part is missing")
 	}
 	if o.Log == nil {
@@ -137,7 +138,7 @@ var (
 )
 
 // Refused is a no that the technician may know the reason of: self, staff,
-// velocity, second_technician, frozen, or one of policy.Eligible.
+// velocity, second_technician, threat, no_approver, frozen, or one of policy.Eligible.
 type Refused struct{ Reason string }
 
 func (e *Refused) Error() string { return "desk: refused: " + e.Reason }

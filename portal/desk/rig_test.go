@@ -14,6 +14,7 @@ import (
 	"postern/portal/audit"
 	"postern/portal/desk"
 	"postern/portal/flow"
+	"postern/portal/flow/flowtest"
 	"postern/portal/notify"
 	"postern/portal/policy"
 	"postern/verify"
@@ -36,6 +37,7 @@ type rig struct {
 	have  []verify.Credential
 	down  error // of the directory
 	mute  error // of the record
+	level flowtest.Threats
 }
 
 func (r people) Find(_ context.Context, login string) (directory.User, error) {
@@ -210,7 +212,7 @@ func newRig(t testing.TB) *rig {
 	roles := access.Roles{Technician: []string{"Desk"}, Senior: []string{"Leads"}, Auditor: []string{"Audit"}}
 	scope := access.Scope{Technician: access.Reach{OUs: []string{"OU=Staff,DC=x"}}}
 	var err error
-	r.Service, err = desk.New(desk.Options{People: people{r}, Roles: roles, Scope: scope, Policy: r, Cases: cases{r}, Known: r, Record: r, Counters: r, Hands: r, Writes: r,
+	r.Service, err = desk.New(desk.Options{People: people{r}, Roles: roles, Scope: scope, Policy: r, Cases: cases{r}, Known: r, Record: r, Counters: r, Hands: r, Writes: r, Threats: &r.level,
 		Tickets: regexp.MustCompile(`^INC-[0-9]+$`), Alerts: []string{"security@example.org"}, Now: func() time.Time { return r.now }})
 	if err != nil {
 		t.Fatal(err)

@@ -40,6 +40,9 @@ type Plan struct {
 	// was changed, it cannot be the only proof: whoever has just got into an account
 	// must not be able to take it over with what they added there.
 	CoolingOff time.Duration
+	// Vouched: an approval is needed besides all this, also where the plan has none.
+	// Such a plan is never satisfied by what the same plan without it is not.
+	Vouched bool `json:",omitempty"`
 	// Ask says whom an approval may be asked of.
 	Ask verify.Ask
 }
@@ -64,6 +67,10 @@ func (p Plan) Enough(proofs []verify.Kind) bool {
 // section 4.2.2.2). A new one is never enough by itself, and at least one of
 // several must not be new.
 func (p Plan) Satisfied(proofs []Given) bool {
+	if p.Vouched {
+		approved := slices.ContainsFunc(proofs, func(g Given) bool { return g.Kind == verify.Approval })
+		return approved && p.unvouched().Satisfied(proofs)
+	}
 	anchored, settled := len(p.Anchor) == 0, false
 	var classes []verify.Class
 	for _, g := range proofs {
@@ -98,6 +105,9 @@ func (p Plan) alone(k verify.Kind) bool {
 // the reason code when not: "", "not_allowed", "same_class", "needs_other_first",
 // "needs_stronger".
 func (p Plan) Offer(k verify.Kind, proofs []verify.Kind) string {
+	if p.Vouched {
+		return p.offerVouched(k, proofs)
+	}
 	if k.Class() == "" || !slices.Contains(p.Allowed, k) {
 		return "not_allowed"
 	}

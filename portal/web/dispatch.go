@@ -179,7 +179,7 @@ func (s *Site) choosePage(v *visit, d door, c *flow.Case, f view.Frame) (view.Pa
 	if err != nil {
 		return nil, err
 	}
-	p := &view.Choose{Frame: f, Base: d.path, Purpose: c.Purpose, Options: options, Alone: alone, Settles: c.Settles()}
+	p := &view.Choose{Frame: f, Base: d.path, Purpose: c.Purpose, Options: options, Alone: alone, Settles: c.Settles(), Vouched: c.Plan.Vouched}
 	classes := map[verify.Class]bool{}
 	for _, proof := range c.Proofs {
 		p.Proven = append(p.Proven, view.Proven{Kind: proof.Kind, At: proof.At})
