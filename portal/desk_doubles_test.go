@@ -10,6 +10,7 @@ import (
 	"postern/directory"
 	"postern/portal/access"
 	"postern/portal/audit"
+	helpdesk "postern/portal/desk"
 	"postern/portal/enrol"
 	"postern/portal/policy"
 	"postern/portal/web"
@@ -25,6 +26,9 @@ type desk struct {
 	starts int
 	fail   error // of the record
 	help   helper
+	level  access.Threat
+	blind  error // of the level
+	turns  []helpdesk.Turn
 	down   error // of whom is asked about people
 }
 
@@ -41,6 +45,19 @@ func (d *desk) Explain(_ context.Context, login string, door access.Door, purpos
 	e := enrol.Explained{User: directory.User{ID: "ad:bob", Login: "bob", Name: `<img src=x onerror=alert(1)>`}, Means: policy.Means{Mail: true}}
 	e.Verdict.Explanation = policy.Explain(plan(purpose), e.Means)
 	return e, nil
+}
+
+func (d *desk) Threat(context.Context) (access.Threat, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.level, d.blind
+}
+
+func (d *desk) Turn(_ context.Context, w helpdesk.Who, t helpdesk.Turn) error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.turns = append(d.turns, t)
+	return d.help.fail
 }
 
 func (d *desk) Chapters(_ access.Door, purpose policy.Purpose) []policy.Chapter {
@@ -88,7 +105,7 @@ func withDesk(t testing.TB, groups []string, change ...func(*Options)) (*house, 
 	t.Helper()
 	d := &desk{}
 	change = slices.Insert(change, 0, func(o *Options) {
-		o.Web.Desk = &web.Desk{Roles: deskRoles, People: d, Policy: d, Census: d, Recorder: d, Help: &d.help}
+		o.Web.Desk = &web.Desk{Roles: deskRoles, People: d, Policy: d, Census: d, Recorder: d, Help: &d.help, Level: d}
 	})
 	h := build(t, change...)
 	h.desk = d

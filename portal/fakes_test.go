@@ -26,6 +26,7 @@ type core struct {
 	real  *flow.Service
 	store *flowtest.Store
 	dir   *flowtest.Directory
+	level flowtest.Threats
 
 	mu    sync.Mutex
 	calls []string
@@ -116,7 +117,7 @@ func newCore(t testing.TB, now func() time.Time) *core {
 	known := flowtest.NewAccounts()
 	known.PutAs(goodLink, notify.LinkTo{Kind: notify.Invite, Account: alice.ID})
 	var err error
-	f.real, err = flow.New(flow.Options{Directory: f.dir, Policy: rulebook{}, Factors: factors, Vault: vault{}, Store: f.store, Counters: f.store,
+	f.real, err = flow.New(flow.Options{Directory: f.dir, Policy: rulebook{}, Factors: factors, Vault: vault{}, Threats: &f.level, Store: f.store, Counters: f.store,
 		Accounts: known, ContactKey: bytes.Repeat([]byte{8}, 32),
 		Limits: &limits{}, Judge: lenient{}, DecoyKey: bytes.Repeat([]byte{7}, 32), Strikes: flow.DefaultStrikeRule, Now: now, Rand: rand.Reader})
 	if err != nil {

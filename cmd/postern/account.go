@@ -109,7 +109,7 @@ func (c *cli) withAccounts(ctx context.Context, path string, do func(context.Con
 	if err != nil {
 		return err
 	}
-	own, err := enrol.New(enrol.Options{Directory: s.people, Policy: rules, Store: db, Accounts: db, Now: time.Now, Rand: rand.Reader, Fresh: freshProof, Operators: cfg.Alerts.Mail})
+	own, err := enrol.New(enrol.Options{Directory: s.people, Policy: rules, Store: db, Accounts: db, Threats: db, Now: time.Now, Rand: rand.Reader, Fresh: freshProof, Operators: cfg.Alerts.Mail})
 	if err != nil {
 		return err
 	}

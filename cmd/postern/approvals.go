@@ -5,7 +5,6 @@ import (
 	"crypto/rand"
 	"fmt"
 	"net/mail"
-	"slices"
 	"strings"
 	"time"
 
@@ -50,11 +49,9 @@ func (m memory) Vouched(ctx context.Context, by, other directory.ID) (time.Time,
 	return st.Last, err
 }
 
-// openApproval makes the factor where a plan allows it.
+// openApproval makes the factor, also where no plan has it: a raised threat level
+// asks for it in every one.
 func (p *program) openApproval(passkeys verify.Signer, codes verify.Factor) (verify.Factor, error) {
-	if !slices.Contains(p.policy.Kinds(), verify.Approval) {
-		return nil, nil
-	}
 	return approval.New(approval.Config{Origin: strings.TrimSuffix(p.cfg.Portal.PublicURL, "/"), People: p.people, Memory: memory{p.db}, Eligible: p.policy.Eligible,
 		Signer: passkeys, Codes: codes, Vault: p.db, Now: p.now, Rand: rand.Reader})
 }

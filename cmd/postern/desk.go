@@ -41,12 +41,12 @@ func (p *program) desk(extras extras, own *enrol.Service) (*web.Desk, error) {
 	if p.census, err = enrol.NewCensus(enrol.CensusOptions{Count: survey.Coverage, Every: countEvery, Safe: p.launcher.Safe, Now: p.now, Log: p.log}); err != nil {
 		return nil, err
 	}
-	people := enrol.Explainer{Directory: p.people, Rules: p.policy, Lookup: enrol.Lookup{Credentials: p.db, Ended: ended(p.db), Phone: phone, Standing: p.db.Standing}, Now: p.now}
+	people := enrol.Explainer{Directory: p.people, Rules: p.policy, Lookup: enrol.Lookup{Credentials: p.db, Ended: ended(p.db), Phone: phone, Standing: p.db.Standing}, Threats: p.db, Now: p.now}
 	help, err := p.help(own)
 	if err != nil {
 		return nil, err
 	}
-	return &web.Desk{Roles: p.cfg.Access.Roles, People: people, Policy: p.policy, Census: p.census, Recorder: p.db, Help: help, Spoken: p.policy.Spoken()}, nil
+	return &web.Desk{Roles: p.cfg.Access.Roles, People: people, Policy: p.policy, Census: p.census, Recorder: p.db, Help: help, Spoken: p.policy.Spoken(), Level: p.cfg.threat(p.db, p.now)}, nil
 }
 
 // reach is whom technicians may help.
@@ -63,7 +63,7 @@ func (p *program) help(own *enrol.Service) (*desk.Service, error) {
 	staffed := func(t time.Time) bool { return p.cfg.Access.Hours.Open(t, p.cfg.zone) }
 	return desk.New(desk.Options{People: p.people, Roles: p.cfg.Access.Roles, Scope: reach{p.cfg.Access}, Policy: p.policy, Cases: p.flow, Holds: p.flow,
 		Hours: staffed, FourEyes: p.cfg.Access.FourEyes, Cooling: p.cfg.Policy.CoolingOff, Known: p.db, Record: p.db,
-		Counters: p.db, Hands: own, Writes: own, Tickets: tickets, Alerts: p.cfg.Alerts.Mail, Now: p.now, Log: p.log})
+		Counters: p.db, Hands: own, Writes: own, Threats: p.db, Tickets: tickets, Alerts: p.cfg.Alerts.Mail, Now: p.now, Log: p.log})
 }
 
 // watch notices changed contacts.

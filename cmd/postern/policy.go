@@ -73,6 +73,10 @@ func (c *cli) policyExplain() *cobra.Command {
 				return err
 			}
 			defer done()
+			raised, err := s.heed(cmd.Context())
+			if err != nil {
+				return err
+			}
 			var r *report
 			if login != "" {
 				r, err = s.one(cmd.Context(), login)
@@ -82,6 +86,7 @@ func (c *cli) policyExplain() *cobra.Command {
 			if err != nil {
 				return err
 			}
+			r.Raised = raised
 			if !asJSON {
 				r.text(c.out)
 				return nil
@@ -131,6 +136,7 @@ func (c *cli) loadPolicy(path string) (Config, error) {
 type enrolments interface {
 	enrol.Credentials
 	strikes
+	access.Threats
 	Standing(ctx context.Context, id directory.ID) (access.Standing, error)
 	Export(ctx context.Context, q audit.Query, each func(audit.Event) error) error
 }
@@ -170,17 +176,21 @@ func (s *survey) add(cfg Config) error {
 	return nil
 }
 
+// heed makes every answer one of a raised threat level where it is raised now, and
+// reports whether that matters.
+func (s *survey) heed(ctx context.Context) (bool, error) {
+	t, err := s.db.Threat(ctx)
+	raised := t.Raised(s.now()) && policy.Vouches(s.purpose)
+	for _, a := range s.asked {
+		a.Raised = raised
+	}
+	return raised, err
+}
+
 // open opens the store and the directories, and changes nothing in either: a
 // database that is not there is not made, and an older one not migrated.
 func (s *survey) open(ctx context.Context, cfg Config) (done func(), err error) {
-	if cfg.Store.Postgres == "" {
-		if _, err := os.Stat(cfg.Store.Path); errors.Is(err, fs.ErrNotExist) {
-			return nil, fmt.Errorf("there is no database %s yet: postern serve makes it", cfg.Store.Path)
-		} else if err != nil {
-			return nil, err
-		}
-	}
-	db, keys, err := cfg.openStore(ctx, time.Now)
+	db, keys, err := cfg.openReady(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -195,17 +205,6 @@ func (s *survey) open(ctx context.Context, cfg Config) (done func(), err error) 
 			end()
 		}
 	}()
-	switch have, want, err := db.Schema(ctx); {
-	case err != nil:
-		return nil, err
-	case have != want:
-		return nil, fmt.Errorf("the database has schema %d and this program's is %d: run the program that goes with it, or postern migrate", have, want)
-	}
-	if err := db.CheckKeys(ctx); errors.Is(err, store.ErrOtherKeys) {
-		return nil, fmt.Errorf("%w: bring back the %s that was made for it", err, cfg.Keys)
-	} else if err != nil {
-		return nil, err
-	}
 	var members []directory.Named
 	for _, d := range cfg.Directories {
 		one, err := d.open(time.Now)
@@ -221,6 +220,39 @@ func (s *survey) open(ctx context.Context, cfg Config) (done func(), err error) 
 		return nil, err
 	}
 	return end, nil
+}
+
+// openReady opens a store that is this program's, and changes nothing in it: one that
+// is not there is not made, and an older one not migrated.
+func (c *Config) openReady(ctx context.Context) (db *store.DB, keys *store.Keys, err error) {
+	if c.Store.Postgres == "" {
+		if _, err := os.Stat(c.Store.Path); errors.Is(err, fs.ErrNotExist) {
+			return nil, nil, fmt.Errorf("there is no database %s yet: postern serve makes it", c.Store.Path)
+		} else if err != nil {
+			return nil, nil, err
+		}
+	}
+	if db, keys, err = c.openStore(ctx, time.Now); err != nil {
+		return nil, nil, err
+	}
+	if err := c.checkReady(ctx, db); err != nil {
+		return nil, nil, errors.Join(err, db.Close())
+	}
+	return db, keys, nil
+}
+
+func (c *Config) checkReady(ctx context.Context, db *store.DB) error {
+	switch have, want, err := db.Schema(ctx); {
+	case err != nil:
+		return err
+	case have != want:
+		return fmt.Errorf("the database has schema %d and this program's is %d: run the program that goes with it, or postern migrate", have, want)
+	}
+	err := db.CheckKeys(ctx)
+	if errors.Is(err, store.ErrOtherKeys) {
+		err = fmt.Errorf("%w: bring back the %s that was made for it", err, c.Keys)
+	}
+	return err
 }
 
 // subject is one person, and what they could prove with.

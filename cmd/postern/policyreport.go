@@ -22,6 +22,8 @@ type report struct {
 	// Proposed and Changes are there with --with alone.
 	Proposed *tally         `json:"proposed,omitempty"`
 	Changes  map[change]int `json:"changes,omitempty"`
+	// Raised: the threat level is, and the approval it adds is counted in.
+	Raised bool `json:"raised"`
 	// Everybody: the directories were listed; else People are those in the record.
 	Everybody bool `json:"everybody"`
 	// Gone are accounts in the record that the directory does not have any more.
@@ -136,6 +138,9 @@ const named = 20
 
 func (r *report) text(w io.Writer) {
 	at := fmt.Sprintf("%s at the %s door", r.Purpose, r.Door)
+	if r.Raised {
+		at += ", while the threat level is raised (an approval besides)"
+	}
 	if r.single {
 		p := r.People[0]
 		fmt.Fprintf(w, "%s (%s): %s\n", oneLine(p.Login), oneLine(string(p.ID)), at)

@@ -174,10 +174,7 @@ func (p *program) factors(sms bool) (all []verify.Factor, own []verify.Enroller,
 	if err != nil {
 		return nil, nil, err
 	}
-	if vouched != nil {
-		all = append(all, vouched)
-	}
-	return all, own, nil
+	return append(all, vouched), own, nil
 }
 
 // build puts the services and the pages together.
@@ -203,7 +200,7 @@ func (p *program) build(extras extras) error {
 		return err
 	}
 	p.flow, err = flow.New(flow.Options{
-		Directory: p.people, Policy: p.policy, Factors: factors, Vault: p.db, Store: p.db, Counters: p.db, Limits: limits, Judge: judge,
+		Directory: p.people, Policy: p.policy, Factors: factors, Vault: p.db, Store: p.db, Counters: p.db, Limits: limits, Judge: judge, Threats: p.db,
 		Destination: p.cfg.destination(),
 		Accounts:    p.db, ContactKey: p.keys.Derive(keyContacts), Operators: p.cfg.Alerts.Mail,
 		DecoyKey: p.keys.Derive(keyDecoys), Strikes: flow.DefaultStrikeRule, Pace: pace, Now: p.now, Rand: rand.Reader, Log: p.log,
@@ -214,7 +211,7 @@ func (p *program) build(extras extras) error {
 	if err != nil {
 		return err
 	}
-	own, err := enrol.New(enrol.Options{Directory: p.people, Policy: p.policy, Store: p.db, Accounts: p.db, Factors: enrollers, Now: p.now, Rand: rand.Reader, Fresh: freshProof,
+	own, err := enrol.New(enrol.Options{Directory: p.people, Policy: p.policy, Store: p.db, Accounts: p.db, Threats: p.db, Factors: enrollers, Now: p.now, Rand: rand.Reader, Fresh: freshProof,
 		Operators: p.cfg.Alerts.Mail, Incident: func() { p.metrics.Alarm("not_me") }, Campaign: p.cfg.Enrolment.Campaign(p.cfg.zone)})
 	if err != nil {
 		return err

@@ -18,7 +18,9 @@ const (
 	CoverageExported = "coverage.exported" // how everybody does
 	DeskViewed       = "desk.viewed"       // an account, by a technician
 	DeskSearched     = "desk.searched"     // somebody was looked for; the subject is who was found
-	DeskRefused      = "desk.refused"      // what a technician asked for and did not get
+	ThreatRaised     = "threat.raised"     // the level, for the whole portal
+	ThreatLowered    = "threat.lowered"
+	DeskRefused      = "desk.refused" // what a technician asked for and did not get
 )
 
 // Outcome of what an event describes.

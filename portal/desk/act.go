@@ -85,6 +85,9 @@ func (s *Service) Do(ctx context.Context, w Who, id string, act Act, credential 
 		return flow.ErrConflict
 	}
 	if act == Clear {
+		if err := s.calm(ctx, w, u); err != nil {
+			return err
+		}
 		if err := s.clearable(ctx, c, credential); err != nil {
 			return err
 		}
@@ -129,6 +132,20 @@ func (s *Service) lost(ctx context.Context, c *flow.Case) (list []verify.Credent
 // used: what proved the caller a moment ago is not lost.
 func used(c *flow.Case, credential string) bool {
 	return slices.ContainsFunc(c.Proofs, func(p flow.Proof) bool { return p.Evidence.Credential == credential })
+}
+
+// calm refuses while the threat level is raised. Whoever clears a factor then may be
+// doing an attacker's work (security case 105); the store looks once more when it is
+// done.
+func (s *Service) calm(ctx context.Context, w Who, u directory.User) error {
+	t, err := s.Threats.Threat(ctx)
+	if err != nil {
+		return unavailable(err)
+	}
+	if t.Raised(s.Now()) {
+		return s.refused(ctx, w, u, "threat", &Refused{"threat"})
+	}
+	return nil
 }
 
 var errNotLost = errors.New("desk: no such factor to clear")

@@ -119,6 +119,7 @@ type Options struct {
 	Counters Counters
 	Hands    Hands
 	Writes   Writes
+	Threats  access.Threats
 	Tickets  *regexp.Regexp // what a ticket number looks like
 	Alerts   []string       // mail addresses that hear of every act
 	Now      func() time.Time
@@ -131,7 +132,7 @@ type Service struct{ Options }
 // New checks that nothing is missing.
 func New(o Options) (*Service, error) {
 	if o.People == nil || o.Roles == nil || o.Scope == nil || o.Policy == nil || o.Cases == nil || o.Holds == nil || o.Hours == nil || o.FourEyes == nil || o.Known == nil || o.Record == nil ||
-		o.Counters == nil || o.Hands == nil || o.Writes == nil || o.Tickets == nil || o.Now == nil {
+		o.Counters == nil || o.Hands == nil || o.Writes == nil || o.Threats == nil || o.Tickets == nil || o.Now == nil {
 		return nil, errors.New("desk: a part is missing")
 	}
 	if o.Log == nil {
@@ -156,7 +157,7 @@ var (
 )
 
 // Refused is a no that the technician may know the reason of: self, staff,
-// held, second_technician, frozen, unsupported, or one of policy.Eligible.
+// held, second_technician, threat, no_approver, frozen, unsupported, or one of policy.Eligible.
 type Refused struct{ Reason string }
 
 func (e *Refused) Error() string { return "desk: refused: " + e.Reason }

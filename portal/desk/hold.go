@@ -21,6 +21,7 @@ const (
 	Hours     = "hours"      // when the desk is not staffed
 	FourEyes  = "four_eyes"  // accounts that always take two
 	Crossing  = "crossing"   // beyond the technician's own scope
+	Threat    = "threat"     // the threat level is raised
 )
 
 // reasons counts an act, and for a new case the person, and says why it takes two.
@@ -55,7 +56,9 @@ func (s *Service) reasons(ctx context.Context, w Who, roles []access.Role, u dir
 	add(!s.Hours(s.Now()), Hours)
 	add(s.FourEyes.Holds(u), FourEyes)
 	add(!s.Scope.Of(roles, u), Crossing)
-	return list, nil
+	level, err := s.Threats.Threat(ctx)
+	add(level.Raised(s.Now()), Threat)
+	return list, unavailable(err)
 }
 
 // Waiting are the cases that w could say yes or no to, newest first.

@@ -58,6 +58,11 @@ func TestWhatTakesASecondTechnician(t *testing.T) {
 	if why := r.waits(tech, "x:far", policy.Unlock); !slices.Equal(why, []string{desk.Crossing}) {
 		t.Errorf("beyond the own scope: %v", why)
 	}
+	r.level.Raise()
+	if why := r.waits(r.who("x:lead", 0), "x:boss", policy.Unlock); !slices.Equal(why, []string{desk.Threat}) {
+		t.Errorf("while the threat level is raised: %v", why)
+	}
+	r.level.Lower()
 	r.now = r.now.Add(24 * time.Hour)
 	if why := r.waits(r.who("x:lead", 0), "x:far", policy.Unlock); why != nil {
 		t.Errorf("within a senior's: %v", why)

@@ -14,6 +14,7 @@ import (
 	"postern/portal/audit"
 	"postern/portal/desk"
 	"postern/portal/flow"
+	"postern/portal/flow/flowtest"
 	"postern/portal/notify"
 	"postern/portal/policy"
 	"postern/verify"
@@ -40,6 +41,7 @@ type rig struct {
 	scope  access.Config
 	eyes   access.Part
 	closed bool // the desk, at this hour
+	level  flowtest.Threats
 }
 
 func (a areas) Of(roles []access.Role, u directory.User) bool { return a.scope.Scope.Of(roles, u) }
@@ -260,7 +262,7 @@ func newRig(t testing.TB) *rig {
 	r.scope = access.Config{Scope: access.Scope{Technician: access.Reach{OUs: []string{"OU=Staff,DC=x"}}}}
 	var err error
 	r.Service, err = desk.New(desk.Options{People: people{r}, Roles: roles, Scope: areas{r}, Policy: r, Cases: cases{r}, Holds: holds{r}, Known: known{r},
-		Hours: func(time.Time) bool { return !r.closed }, FourEyes: areas{r}, Cooling: 24 * time.Hour, Record: r, Counters: r, Hands: r, Writes: r,
+		Hours: func(time.Time) bool { return !r.closed }, FourEyes: areas{r}, Cooling: 24 * time.Hour, Record: r, Counters: r, Hands: r, Writes: r, Threats: &r.level,
 		Tickets: regexp.MustCompile(`^INC-[0-9]+$`), Alerts: []string{"security@example.org"}, Now: func() time.Time { return r.now }})
 	if err != nil {
 		t.Fatal(err)

@@ -48,14 +48,15 @@ func (s *Service) UnfreezeFor(ctx context.Context, u directory.User, by audit.Ev
 }
 
 // ClearFor takes a lost factor away and ends every session of u: whoever found it
-// may have signed in with it. ErrNoMethod when there is none.
+// may have signed in with it. ErrNoMethod when there is none, ErrThreat while the
+// threat level is raised.
 func (s *Service) ClearFor(ctx context.Context, u directory.User, credential string, by audit.Event, tell []string) error {
 	cred, _, err := s.find(ctx, Who{Principal: access.Principal{ID: u.ID}}, credential)
 	if err != nil {
 		return err
 	}
 	by.Factor, by.Detail["credential"] = string(cred.Kind), cred.ID
-	return s.forDesk(ctx, Change{Owner: u.ID, Remove: cred.ID, OnlySession: noSession}, u, by, "factor.removed", "factor_removed", tell)
+	return s.forDesk(ctx, Change{Owner: u.ID, Remove: cred.ID, OnlySession: noSession, Calm: true}, u, by, "factor.removed", "factor_removed", tell)
 }
 
 // EndSessionsFor signs u out of this portal everywhere.

@@ -17,7 +17,7 @@ var ErrUnavailable = errors.New("enrol: cannot be decided now")
 // unavailable marks an error nobody has a name for as one of ErrUnavailable.
 func unavailable(err error) error {
 	known := func(e error) bool { return errors.Is(err, e) }
-	if err == nil || slices.ContainsFunc([]error{ErrEnded, ErrNoOffer, ErrNoMethod, verify.ErrDuplicate, verify.ErrTooMany, verify.ErrNoCredential}, known) {
+	if err == nil || slices.ContainsFunc([]error{ErrEnded, ErrThreat, ErrNoOffer, ErrNoMethod, verify.ErrDuplicate, verify.ErrTooMany, verify.ErrNoCredential}, known) {
 		return err
 	}
 	return fmt.Errorf("%w: %w", ErrUnavailable, err)

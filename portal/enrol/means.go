@@ -90,6 +90,7 @@ type Explainer struct {
 	Directory directory.Directory
 	Rules     Simulators
 	Lookup    Lookup
+	Threats   access.Threats
 	Now       func() time.Time
 }
 
@@ -98,6 +99,8 @@ type Explained struct {
 	User  directory.User
 	Means policy.Means
 	policy.Verdict
+	// Raised: it is what holds while the threat level is raised, as it is now.
+	Raised bool
 }
 
 // Explain asks about whom login names: by the same plans and means as a case
@@ -108,6 +111,11 @@ func (e Explainer) Explain(ctx context.Context, login string, door access.Door, 
 	if err != nil {
 		return Explained{}, err
 	}
+	t, err := e.Threats.Threat(ctx)
+	if err != nil {
+		return Explained{}, unavailable(err)
+	}
+	sim.Raised = t.Raised(e.Now())
 	u, err := e.Directory.Find(ctx, login)
 	if err != nil {
 		return Explained{}, fmt.Errorf("enrol: %w", err)
@@ -121,5 +129,5 @@ func (e Explainer) Explain(ctx context.Context, login string, door access.Door, 
 	if m.Frozen && v.Unserved == "" {
 		v = policy.Verdict{Unserved: frozen, Explanation: policy.Explanation{Plan: v.Plan, Paths: []policy.Path{}}}
 	}
-	return Explained{User: u, Means: m.Means, Verdict: v}, nil
+	return Explained{User: u, Means: m.Means, Verdict: v, Raised: sim.Raised && policy.Vouches(purpose)}, nil
 }

@@ -10,6 +10,7 @@ import (
 	"postern/directory"
 	"postern/portal/access"
 	"postern/portal/enrol"
+	"postern/portal/flow/flowtest"
 	"postern/portal/policy"
 	"postern/verify"
 )
@@ -45,7 +46,7 @@ func TestExplainSaysWhatACaseWouldDo(t *testing.T) {
 		Standing:    func(context.Context, directory.ID) (access.Standing, error) { return access.Standing{}, nil },
 		Ended: func(_ context.Context, _ directory.ID, k verify.Kind) (bool, error) {
 			return k == verify.Email, nil
-		}}, Now: time.Now}
+		}}, Threats: &flowtest.Threats{}, Now: time.Now}
 	got, err := e.Explain(t.Context(), "ada", "web", policy.Reset)
 	if err != nil {
 		t.Fatal(err)

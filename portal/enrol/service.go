@@ -27,7 +27,9 @@ type Options struct {
 	Policy    Policy
 	Store     Store
 	Accounts  Accounts
-	Factors   []verify.Enroller
+	// Threats is asked before anything is taken away or added.
+	Threats access.Threats
+	Factors []verify.Enroller
 	// Operators are mail addresses that hear of incidents; may be empty.
 	Operators []string
 	// Incident is told that somebody said "this wasn't me"; may be nil.
@@ -55,7 +57,7 @@ const (
 
 // New checks that nothing is missing.
 func New(o Options) (*Service, error) {
-	if o.Directory == nil || o.Policy == nil || o.Store == nil || o.Accounts == nil || o.Now == nil || o.Rand == nil || o.Fresh <= 0 {
+	if o.Directory == nil || o.Policy == nil || o.Store == nil || o.Accounts == nil || o.Threats == nil || o.Now == nil || o.Rand == nil || o.Fresh <= 0 {
 		return nil, errors.New("enrol: a part is missing")
 	}
 	o.Store = guarded{o.Store}
@@ -113,6 +115,9 @@ func (s *Service) Standing(ctx context.Context, w Who) (access.Standing, error) 
 // replaces is the credential of the same kind that goes when the new one is
 // confirmed, and stays until then (security case 45); empty: none.
 func (s *Service) Offer(ctx context.Context, w Who, kind verify.Kind, replaces string) (verify.Challenge, error) {
+	if _, err := s.careful(ctx, w, kind, replaces); err != nil {
+		return verify.Challenge{}, err
+	}
 	u, err := s.allow(ctx, w)
 	if err != nil {
 		return verify.Challenge{}, err
@@ -171,6 +176,10 @@ func (s *Service) Enrol(ctx context.Context, w Who, kind verify.Kind, answer []b
 	if err != nil {
 		return Offer{}, err
 	}
+	calm, err := s.careful(ctx, w, kind, o.Replaces)
+	if err != nil {
+		return o, err
+	}
 	got, err := f.Enrol(ctx, s.subject(w, u), o.Challenge, answer)
 	switch {
 	case errors.Is(err, verify.ErrNotAllowed):
@@ -182,7 +191,7 @@ func (s *Service) Enrol(ctx context.Context, w Who, kind verify.Kind, answer []b
 	case err != nil:
 		return o, unavailable(err)
 	}
-	c := Change{Owner: u.ID, DropOffer: kind, Served: true}
+	c := Change{Owner: u.ID, DropOffer: kind, Served: true, Calm: calm}
 	if got.ReplaceAll {
 		c.ReplaceAll, c.OnlySession = kind, w.Session
 	}
@@ -245,6 +254,9 @@ func (s *Service) Left(ctx context.Context, w Who, id string) (gone verify.Crede
 // person: whoever has the stolen phone may have signed in with it (ASVS 5.0
 // section 7.4.3).
 func (s *Service) Remove(ctx context.Context, w Who, id string) error {
+	if err := s.calm(ctx); err != nil {
+		return err
+	}
 	u, err := s.allow(ctx, w)
 	if err != nil {
 		return err
@@ -253,7 +265,7 @@ func (s *Service) Remove(ctx context.Context, w Who, id string) error {
 	if err != nil {
 		return err
 	}
-	c := Change{Owner: u.ID, Remove: id, OnlySession: w.Session, Served: true}
+	c := Change{Owner: u.ID, Remove: id, OnlySession: w.Session, Served: true, Calm: true}
 	if err := s.record(ctx, &c, w, u, "factor.removed", cred.Kind, cred.Name, map[string]string{"credential": cred.ID}); err != nil {
 		return err
 	}

@@ -111,6 +111,7 @@ type rig struct {
 	dir   *flowtest.Directory
 	shelf *shelf
 	now   time.Time
+	level flowtest.Threats
 }
 
 func newRig(t *testing.T) *rig {
@@ -122,7 +123,7 @@ func newRig(t *testing.T) *rig {
 		r.dir.Add(directory.User{ID: id, Login: string(id[5:]), Mail: []string{"one@example.org", "two@example.org"}}, "x")
 	}
 	var err error
-	r.Service, err = enrol.New(enrol.Options{Directory: r.dir, Policy: scope{}, Store: r.shelf, Accounts: r.known, Operators: []string{"security@example.org"}, Now: now, Rand: rand.Reader, Fresh: 10 * time.Minute,
+	r.Service, err = enrol.New(enrol.Options{Directory: r.dir, Policy: scope{}, Store: r.shelf, Accounts: r.known, Threats: &r.level, Operators: []string{"security@example.org"}, Now: now, Rand: rand.Reader, Fresh: 10 * time.Minute,
 		Factors: []verify.Enroller{&app{Factor: flowtest.Factor{K: verify.TOTP, Now: now}}, &app{Factor: flowtest.Factor{K: verify.RecoveryCode, Now: now}},
 			&app{Factor: flowtest.Factor{K: verify.Passkey, Now: now}}}})
 	if err != nil {

@@ -81,6 +81,8 @@ type Change struct {
 	Standing func(access.Standing) access.Standing
 	// Served: ErrEnded, and nothing happens, when the account is frozen by now.
 	Served bool
+	// Calm: ErrThreat, and nothing happens, when the threat level is raised by now.
+	Calm bool
 	// EndAll ends every running case and every session of Owner.
 	EndAll   bool
 	Events   []audit.Event

@@ -62,6 +62,14 @@ func (s *Service) Assist(ctx context.Context, r AssistRequest) (*Case, error) {
 	u := r.Target
 	u.Groups, c.By.User.Groups = nil, nil
 	c.Person = &u
+	if err := s.tighten(ctx, c); err != nil {
+		return nil, err
+	}
+	if nobody, err := s.nobodyToAsk(ctx, c); err != nil {
+		return nil, err
+	} else if nobody {
+		return nil, &NotServed{"no_approver"}
+	}
 	started := s.event(c, "case.started", ok, withDetail("plan", c.Plan.Name), withDetail("cause", r.Cause), withDetail("ticket", r.Ticket))
 	started.Actor, started.ActorName = r.By.ID, r.By.User.Login
 	e := Effects{Events: events(started)}

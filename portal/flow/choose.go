@@ -40,6 +40,9 @@ func (s *Service) Choose(ctx context.Context, id string, k verify.Kind, why stri
 	}
 	ch, err := s.factors[k].Begin(ctx, subject)
 	if errors.Is(err, verify.ErrNobody) {
+		if c.Plan.Vouched {
+			return c, &Invalid{Code: "no_approver_now"} // there is nothing else to use
+		}
 		return c, &Invalid{Code: "no_approver"}
 	} else if err != nil {
 		return c, unavailable(err)

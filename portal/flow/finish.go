@@ -177,6 +177,10 @@ func (s *Service) intend(ctx context.Context, c *Case, u directory.User) (*Case,
 		if c.Next(at) != StepNewPassword {
 			return Effects{}, ErrConflict
 		}
+		var e Effects
+		if held, err := s.tightened(ctx, c, &e); held || err != nil {
+			return e, err
+		}
 		if often, err := s.tooOften(ctx, c, at); err != nil {
 			return Effects{}, err
 		} else if often {

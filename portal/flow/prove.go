@@ -290,6 +290,9 @@ func (s *Service) settleProven(ctx context.Context, c *Case, now time.Time, e *E
 			e.Messages = append(e.Messages, s.notice(c, "signin_new")...)
 		}
 	case policy.Unlock:
+		if held, err := s.tightened(ctx, c, e); held || err != nil {
+			return err
+		}
 		if often, err := s.tooOften(ctx, c, now); err != nil {
 			return err
 		} else if often {

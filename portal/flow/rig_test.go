@@ -115,6 +115,7 @@ type rig struct {
 	wrap     func(verify.Factor) verify.Factor
 	more     []verify.Factor
 	deskPlan policy.Plan
+	threat   flowtest.Threats
 }
 
 const (
@@ -154,7 +155,7 @@ func newRig(t testing.TB, change ...func(*rig)) *rig {
 	for i := range r.nodes {
 		s, err := flow.New(flow.Options{Directory: r.dir, Policy: stubPolicy{r}, Factors: factors, Vault: oneOfEach{r: r}, Store: r.store, Counters: r.store,
 			Accounts: r.known, ContactKey: bytes.Repeat([]byte{8}, 32), Operators: []string{"security@example.org"},
-			Limits: r.limits, Judge: stubJudge{}, DecoyKey: bytes.Repeat([]byte{7}, 32), Strikes: r.strike, Now: r.clock.Now, Rand: rand.Reader,
+			Threats: &r.threat, Limits: r.limits, Judge: stubJudge{}, DecoyKey: bytes.Repeat([]byte{7}, 32), Strikes: r.strike, Now: r.clock.Now, Rand: rand.Reader,
 			Failpoint: func(p string) {
 				if r.fail != nil {
 					r.fail(p)

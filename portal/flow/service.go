@@ -59,6 +59,8 @@ type Options struct {
 	Counters  Counters
 	Limits    Limits
 	Judge     Judge
+	// Threats is asked at the start of a reset or an unlock, and again before it writes.
+	Threats access.Threats
 	// Destination gives an address the form its limit is kept by; nil: as it is.
 	Destination func(channel, address string) string
 	// DecoyKey makes decoys stable; it must not be known outside.
@@ -100,7 +102,7 @@ const stale = 30 * time.Second
 // New checks that nothing is missing.
 func New(o Options) (*Service, error) {
 	switch {
-	case o.Directory == nil, o.Policy == nil, o.Store == nil, o.Counters == nil, o.Limits == nil, o.Judge == nil, o.Vault == nil, o.Accounts == nil:
+	case o.Directory == nil, o.Policy == nil, o.Store == nil, o.Counters == nil, o.Limits == nil, o.Judge == nil, o.Vault == nil, o.Accounts == nil, o.Threats == nil:
 		return nil, errors.New("flow: a part is missing")
 	case len(o.DecoyKey) < 32 || len(o.ContactKey) < 32:
 		return nil, errors.New("flow: a key is shorter than 32 bytes")
@@ -210,7 +212,7 @@ func (s *Service) reach(point string) {
 // Option is one way to go on, for the page that asks.
 type Option struct {
 	Kind   verify.Kind
-	Reason string // why not now: same_class, needs_other_first, needs_stronger, not_enrolled; empty: it may be chosen
+	Reason string // why not now: same_class, needs_other_first, needs_stronger, needs_approval, not_enrolled; empty: it may be chosen
 	Alone  bool   // enough by itself
 }
 
@@ -221,13 +223,17 @@ func (s *Service) Options(ctx context.Context, c *Case) ([]Option, error) {
 	var out []Option
 	// A matched number says that two people speak to each other, and not who it is.
 	proved := slices.ContainsFunc(c.Kinds(), func(k verify.Kind) bool { return k.Class() != verify.Match })
-	for _, k := range c.Plan.Allowed {
+	waits := c.Plan.OnlyApproval(c.given())
+	for _, k := range c.Plan.Kinds() {
 		if s.factors[k] == nil {
 			continue
 		}
 		o := Option{Kind: k, Reason: c.Plan.Offer(k, c.Kinds()), Alone: c.Plan.Enough([]verify.Kind{k})}
 		if o.Reason == "not_allowed" {
 			continue
+		}
+		if waits && k != verify.Approval && o.Reason == "" {
+			o.Reason = "needs_approval"
 		}
 		if o.Reason == "" && proved && c.Somebody() != nil && inVault(k) {
 			have, err := s.Vault.Credentials(ctx, c.Key, k)

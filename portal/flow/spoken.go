@@ -13,14 +13,14 @@ import (
 // the case is for: to unlock, or to shut an account. What lets somebody in, a
 // password or a factor, is never had by it.
 func (c *Case) Heard() bool {
-	return (c.Purpose == policy.Unlock || c.Purpose == policy.Assist) && c.Plan.Heard(c.given())
+	return !c.Plan.Vouched && (c.Purpose == policy.Unlock || c.Purpose == policy.Assist) && c.Plan.Heard(c.given())
 }
 
 // Hearable are the kinds whose code the technician may type in c now: what the
 // policy says, while nobody has opened the case in a browser of their own. Whoever
 // has types it there.
 func (c *Case) Hearable() []verify.Kind {
-	if c.Door != access.Desk || c.OnHold() || !c.Claimed.IsZero() || c.Purpose != policy.Unlock && c.Purpose != policy.Assist {
+	if c.Door != access.Desk || c.OnHold() || c.Plan.Vouched || !c.Claimed.IsZero() || c.Purpose != policy.Unlock && c.Purpose != policy.Assist {
 		return nil
 	}
 	return c.Plan.Spoken

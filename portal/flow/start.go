@@ -166,7 +166,7 @@ func (s *Service) newCase(ctx context.Context, r StartRequest) (c *Case, reason 
 		return nil, "", errors.New("flow: the policy gives no lifetime or no tries for " + string(r.Purpose))
 	}
 	c.Expires = now.Add(c.Plan.Life)
-	return c, reason, nil
+	return c, reason, s.tighten(ctx, c)
 }
 
 // admit makes u the person of the case, or a decoy when the portal must not

@@ -19,6 +19,7 @@ func (c Config) Validate() []error {
 	for _, p := range purposes() {
 		faults = append(faults, check("plans."+string(p), p, c.plan(p, Rule{}))...)
 	}
+	checkApproval(add, "approval.", c.Approval)
 	checkPlaces(add, "scope.", c.Scope.Groups, c.Scope.OUs)
 	checkPlaces(add, "scope.deny_", c.Scope.DenyGroups, c.Scope.DenyOUs)
 	names := map[string]bool{"default": true}
@@ -44,6 +45,9 @@ func (c Config) Validate() []error {
 			}
 		}
 		checkPlaces(add, at+".", r.Groups, r.OUs)
+		if r.Plan.Approval != nil {
+			checkApproval(add, at+".plan.approval.", *r.Plan.Approval)
+		}
 		if slices.Contains(r.Directories, "") {
 			add("%s.directories: one of them is empty", at)
 		}
@@ -83,6 +87,19 @@ func within[T comparable](few, many []T) bool {
 		return true
 	}
 	return len(few) > 0 && !slices.ContainsFunc(few, func(v T) bool { return !slices.Contains(many, v) })
+}
+
+// checkApproval: also where no plan has an approval, a raised threat level adds one.
+func checkApproval(add func(string, ...any), at string, a Approval) {
+	if a.Levels < 0 || a.Levels > 5 {
+		add("%slevels: %d is not between 0 and 5", at, a.Levels)
+	}
+	if len(a.Approvers) > maxApprovers {
+		add("%sapprovers: more than %d would be asked at once", at, maxApprovers)
+	}
+	if slices.Contains(a.Approvers, "") {
+		add("%sapprovers: one of them is empty", at)
+	}
 }
 
 func checkPlaces(add func(string, ...any), at string, groups, ous []string) {
@@ -156,14 +173,8 @@ func check(at string, purpose Purpose, p Plan) []error {
 		switch {
 		case purpose == SignIn || purpose == StepUp || purpose == Change:
 			add("allowed: an approval is for a reset or an unlock; nobody can be let in to somebody's account by another one")
-		case p.Ask.Levels < 0 || p.Ask.Levels > 5:
-			add("approval.levels: %d is not between 0 and 5", p.Ask.Levels)
 		case p.Ask.Levels == 0 && len(p.Ask.Approvers) == 0:
 			add("approval: there is nobody to ask: give levels or approvers")
-		case len(p.Ask.Approvers) > maxApprovers:
-			add("approval.approvers: more than %d would be asked at once", maxApprovers)
-		case slices.Contains(p.Ask.Approvers, ""):
-			add("approval.approvers: one of them is empty")
 		}
 	}
 	if purpose == Change && p.First != verify.Password {

@@ -114,7 +114,7 @@ type Explanation struct {
 // them first, then those of which least is missing.
 func Explain(p Plan, m Means) Explanation {
 	p = p.cooled(m.Cooling)
-	return explain(p.Name, p.ways(), m)
+	return explain(p, p.ways(), m)
 }
 
 // cooled is the plan of somebody who has what these kinds ask for since a short
@@ -126,8 +126,8 @@ func (p Plan) cooled(kinds []verify.Kind) Plan {
 	return p
 }
 
-func explain(name string, ways [][]verify.Kind, m Means) Explanation {
-	e := Explanation{Plan: name, Paths: make([]Path, 0, len(ways))}
+func explain(p Plan, ways [][]verify.Kind, m Means) Explanation {
+	e := Explanation{Plan: p.Name, Paths: make([]Path, 0, len(ways))}
 	for _, way := range ways {
 		path := Path{Proofs: slices.Clone(way), Strength: strengthOf(way), Missing: []Missing{}}
 		for _, k := range way {
@@ -135,7 +135,7 @@ func explain(name string, ways [][]verify.Kind, m Means) Explanation {
 				path.Missing = append(path.Missing, Missing{k, why})
 			}
 		}
-		if settled := func(k verify.Kind) bool { return !slices.Contains(m.Cooling, k) }; len(path.Missing) == 0 && !slices.ContainsFunc(way, settled) {
+		if settled := func(k verify.Kind) bool { return !slices.Contains(m.Cooling, k) && slices.Contains(p.Allowed, k) }; len(path.Missing) == 0 && !slices.ContainsFunc(way, settled) {
 			for _, k := range way {
 				path.Missing = append(path.Missing, Missing{k, Cooling})
 			}
@@ -158,7 +158,7 @@ func (p Plan) ways() [][]verify.Kind {
 	// Validate refuses a kind twice, so there are no more than there are kinds. A
 	// plan from elsewhere must not be able to ask for 2^n of work.
 	var kinds []verify.Kind
-	for _, k := range p.Allowed {
+	for _, k := range p.Kinds() {
 		if k.Class() != "" && !slices.Contains(kinds, k) {
 			kinds = append(kinds, k)
 		}
@@ -207,7 +207,9 @@ type Simulator struct {
 	policy  *Policy
 	door    access.Door
 	purpose Purpose
-	ways    map[string][][]verify.Kind // by plan: people by the thousand share a few
+	// Raised explains what holds while the threat level is raised.
+	Raised bool
+	ways   map[string][][]verify.Kind // by plan: people by the thousand share a few
 }
 
 // Simulator returns an error for a door or purpose nobody knows.
@@ -252,9 +254,12 @@ func (s *Simulator) Explain(u directory.User, m Means) Verdict {
 	if s.purpose == StepUp {
 		plan = s.policy.StepUp(s.door, u, m.Enrolled)
 	}
+	if s.Raised && Vouches(s.purpose) {
+		plan = plan.Vouch()
+	}
 	plan = plan.cooled(m.Cooling)
 	// By everything Offer and Enough look at: a step-up has several plans of one name.
-	key := fmt.Sprintf("%q %q %q %d %q", plan.Allowed, plan.First, plan.Alone, plan.Gates, plan.Anchor)
+	key := fmt.Sprintf("%q %q %q %d %q %v", plan.Allowed, plan.First, plan.Alone, plan.Gates, plan.Anchor, plan.Vouched)
 	ways, known := s.ways[key]
 	if !known {
 		ways = plan.ways()
@@ -265,7 +270,7 @@ func (s *Simulator) Explain(u directory.User, m Means) Verdict {
 		v.Explanation = Explanation{Plan: plan.Name, Paths: []Path{}}
 		return v
 	}
-	v.Explanation = explain(plan.Name, ways, m)
+	v.Explanation = explain(plan, ways, m)
 	return v
 }
 

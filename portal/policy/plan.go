@@ -44,6 +44,9 @@ type Plan struct {
 	// every case a technician began: else whoever calls could name a person who just
 	// proves themselves somewhere else.
 	Match bool
+	// Vouched: an approval is needed besides all this, also where the plan has none.
+	// Such a plan is never satisfied by what the same plan without it is not.
+	Vouched bool `json:",omitempty"`
 	// Ask says whom an approval may be asked of.
 	Ask verify.Ask
 	// Spoken are kinds whose code the person may read to a technician, who types it.
@@ -72,6 +75,10 @@ func (p Plan) Enough(proofs []verify.Kind) bool {
 // section 4.2.2.2). A new one is never enough by itself, and at least one of
 // several must not be new.
 func (p Plan) Satisfied(proofs []Given) bool {
+	if p.Vouched {
+		approved := slices.ContainsFunc(proofs, func(g Given) bool { return g.Kind == verify.Approval })
+		return approved && p.unvouched().Satisfied(proofs)
+	}
 	anchored, settled := len(p.Anchor) == 0, false
 	var classes []verify.Class
 	for _, g := range proofs {
@@ -116,6 +123,9 @@ func (p Plan) alone(k verify.Kind) bool {
 // the reason code when not: "", "not_allowed", "same_class", "needs_other_first",
 // "needs_stronger", "needs_number".
 func (p Plan) Offer(k verify.Kind, proofs []verify.Kind) string {
+	if p.Vouched {
+		return p.offerVouched(k, proofs)
+	}
 	if k.Class() == "" || !slices.Contains(p.Allowed, k) {
 		return "not_allowed"
 	}

@@ -218,6 +218,11 @@ func TestValidateNamesEveryFaultAtItsPlace(t *testing.T) {
 		{"plans.reset.life", func(c *Config) { c.Plans.Reset.Life = 2 * time.Hour }},
 		{"plans.reset.tries", func(c *Config) { c.Plans.Reset.Tries = 0 }},
 		{"plans.reset.per_day", func(c *Config) { c.Plans.Reset.PerDay = ptr(-1) }},
+		{"approval.levels", func(c *Config) { c.Approval.Levels = 6 }},
+		{"approval.approvers", func(c *Config) { c.Approval.Approvers = []string{"a", ""} }},
+		{"rules[0].plan.approval.approvers", func(c *Config) {
+			c.Rules = []Rule{{Name: "a", Groups: []string{"x"}, Plan: RulePlan{Approval: &Approval{Approvers: make([]string, 6)}}}}
+		}},
 		{"scope.ous[0]", func(c *Config) { c.Scope.OUs = []string{"Staff"} }},
 		{"scope.deny_groups[0]", func(c *Config) { c.Scope.DenyGroups = []string{""} }},
 		{"rules[0].name", func(c *Config) { c.Rules = []Rule{{Groups: []string{"x"}}} }},

@@ -1,7 +1,9 @@
 package store
 
 import (
+	"postern/portal/access"
 	"postern/portal/audit"
+	"postern/portal/desk"
 	"postern/portal/enrol"
 	"postern/portal/flow"
 	"postern/portal/session"
@@ -19,4 +21,6 @@ var (
 	_ session.Store  = (*DB)(nil)
 	_ audit.Reader   = (*DB)(nil)
 	_ verify.Vault   = (*DB)(nil)
+	_ access.Threats = (*DB)(nil)
+	_ desk.Levels    = (*DB)(nil)
 )

@@ -49,7 +49,7 @@ const (
 var sqliteDialect = dialect{
 	name: "sqlite", goose: goose.DialectSQLite3, local: true,
 	query: strings.NewReplacer(
-		"{lock}", "", "{lock now}", "", "{skip locked}", "",
+		"{lock}", "", "{lock now}", "", "{share}", "", "{skip locked}", "",
 		// Writers queue up: what can be seen is complete.
 		"{settled}", "TRUE"),
 	schema: strings.NewReplacer(
@@ -84,7 +84,7 @@ BEGIN SELECT RAISE(ABORT, 'audit_events is append-only'); END;
 var postgresDialect = dialect{
 	name: "postgres", goose: goose.DialectPostgres,
 	query: strings.NewReplacer(
-		"{lock}", "FOR UPDATE", "{lock now}", "FOR UPDATE NOWAIT", "{skip locked}", "FOR UPDATE SKIP LOCKED",
+		"{lock}", "FOR UPDATE", "{share}", "FOR SHARE", "{lock now}", "FOR UPDATE NOWAIT", "{skip locked}", "FOR UPDATE SKIP LOCKED",
 		// Numbers are given out before the commit: a reader that remembers the last
 		// one it saw would never see a slower neighbour's smaller one.
 		"{settled}", "txid < pg_snapshot_xmin(pg_current_snapshot())::text::bigint"),

@@ -87,7 +87,7 @@ func (db *DB) TryOffer(ctx context.Context, owner directory.ID, kind verify.Kind
 // Commit applies one change whole or not at all (enrol.Store).
 func (db *DB) Commit(ctx context.Context, c enrol.Change) error {
 	return db.within(ctx, func(ctx context.Context, t *tx) error {
-		for _, step := range []func(context.Context, enrol.Change) error{t.served, t.freeze, t.dropOffer, t.removeMethods, t.renameMethod, t.addMethods, t.endOtherSessions} {
+		for _, step := range []func(context.Context, enrol.Change) error{t.served, t.calm, t.freeze, t.dropOffer, t.removeMethods, t.renameMethod, t.addMethods, t.endOtherSessions} {
 			if err := step(ctx, c); err != nil {
 				return err
 			}

@@ -51,7 +51,7 @@ func newFrontDoor(t *testing.T, p storetest.Place) frontDoor {
 	if err != nil {
 		t.Fatal(err)
 	}
-	d.Service, err = flow.New(flow.Options{Directory: people, Policy: rules, Factors: []verify.Factor{flowtest.Password{D: people, Now: c.now}},
+	d.Service, err = flow.New(flow.Options{Threats: d.db, Directory: people, Policy: rules, Factors: []verify.Factor{flowtest.Password{D: people, Now: c.now}},
 		Vault: d.db, Store: d.db, Accounts: d.db, Counters: d.db, Limits: noLimits{}, Judge: noLimits{}, DecoyKey: make([]byte, 32), ContactKey: make([]byte, 32),
 		Strikes: flow.DefaultStrikeRule, Now: c.now, Rand: rand.Reader})
 	if err != nil {

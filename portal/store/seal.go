@@ -30,7 +30,8 @@ var (
 	sealedMessages    = sealed{table: "messages", bound: []string{"id"}, id: 1}
 	sealedMarks       = sealed{table: "key_mark", bound: []string{"id"}, id: 1}
 	sealedAccounts    = sealed{table: "accounts", bound: []string{"account"}, id: 1}
-	sealedTables      = []sealed{sealedCases, sealedCredentials, sealedOffers, sealedSessions, sealedMessages, sealedMarks, sealedAccounts}
+	sealedThreat      = sealed{table: "threat", bound: []string{"id"}, id: 1}
+	sealedTables      = []sealed{sealedCases, sealedCredentials, sealedOffers, sealedSessions, sealedMessages, sealedMarks, sealedAccounts, sealedThreat}
 )
 
 // place is the associated data of one row; every part with its length before

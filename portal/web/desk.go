@@ -94,17 +94,19 @@ type Desk struct {
 	// Spoken: some plan lets technicians type a code that is read to them. Only then
 	// is there a route that takes one.
 	Spoken bool
+	Level  Switch
 }
 
 func (d *Desk) whole() bool {
-	return d == nil || d.Roles != nil && d.People != nil && d.Policy != nil && d.Census != nil && d.Recorder != nil && d.Help != nil
+	return d == nil || d.Roles != nil && d.People != nil && d.Policy != nil && d.Census != nil && d.Recorder != nil && d.Help != nil && d.Level != nil
 }
 
 // readers may see how everybody stands; everyone has a role;
-// helpers help those who call.
+// helpers help those who call; an operator turns the threat level.
 var (
 	readers  = []access.Role{access.Operator, access.Auditor}
 	helpers  = []access.Role{access.Technician, access.Senior}
+	operator = []access.Role{access.Operator}
 	everyone = []access.Role{access.Technician, access.Senior, access.Auditor, access.Operator}
 )
 
@@ -124,6 +126,7 @@ func (s *Site) deskRoutes() []route {
 		{path: "/desk/cases/:id/act", action: s.desked(helpers, s.act), fields: []field{fieldAct, fieldWhich}},
 		{path: "/desk/cases/:id/cancel", action: s.desked(helpers, s.cancelCase)},
 		{path: "/desk/cases/:id/second", action: s.desked(helpers, s.second), fields: []field{fieldDecision}},
+		{path: threatPath, page: s.desk(operator, s.deskThreat), action: s.desked(operator, s.turnThreat), fields: []field{fieldLevel, fieldCause, fieldFor}},
 		{path: "/desk/coverage.csv", page: s.desk(readers, s.coverageCSV)},
 	}
 	if s.Desk.Spoken {
@@ -141,6 +144,9 @@ func (s *Site) desk(may []access.Role, page func(*visit, access.Principal) error
 			return fiber.ErrNotFound
 		}
 		if p.Bound() && p.Fresh(s.Now(), deskProof) {
+			if err := s.level(v); err != nil {
+				return err
+			}
 			return page(v, p)
 		}
 		if v.Method() == fiber.MethodPost {
@@ -172,7 +178,7 @@ func (v *visit) has(may []access.Role) bool {
 }
 
 func (v *visit) rooms() view.Rooms {
-	return view.Rooms{Open: v.has(everyone), Help: v.has(helpers), Policy: v.has(readers), Coverage: v.has(readers)}
+	return view.Rooms{Open: v.has(everyone), Help: v.has(helpers), Policy: v.has(readers), Coverage: v.has(readers), Threat: v.has(operator)}
 }
 
 func (s *Site) deskIndex(v *visit, p access.Principal) error {

@@ -181,7 +181,7 @@ func (s *Site) choosePage(v *visit, d door, c *flow.Case, f view.Frame) (view.Pa
 	}
 	// With the number alone left, a list of what is not it is noise on the telephone.
 	options = slices.DeleteFunc(options, func(o view.Option) bool { return o.Reason == "needs_number" })
-	p := &view.Choose{Frame: f, Base: d.path, Purpose: c.Purpose, Options: options, Alone: alone, Settles: c.Settles(), Helped: c.Door == access.Desk}
+	p := &view.Choose{Frame: f, Base: d.path, Purpose: c.Purpose, Options: options, Alone: alone, Settles: c.Settles(), Helped: c.Door == access.Desk, Vouched: c.Plan.Vouched}
 	classes := map[verify.Class]bool{}
 	for _, proof := range c.Proofs {
 		p.Proven = append(p.Proven, view.Proven{Kind: proof.Kind, At: proof.At})

@@ -69,6 +69,8 @@ func judge(err error) trouble {
 	case errors.Is(err, verify.ErrDuplicate):
 		return on("answer", view.Fault{Code: "duplicate"})
 
+	case errors.Is(err, enrol.ErrThreat):
+		return trouble{status: fiber.StatusForbidden, code: "not_found", faults: []view.Fault{{Code: "threat"}}}
 	case errors.As(err, &no):
 		return trouble{status: fiber.StatusForbidden, code: "not_found", faults: []view.Fault{{Code: "desk_" + no.Reason}}}
 	case errors.As(err, &limited):

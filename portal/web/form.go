@@ -36,6 +36,8 @@ var (
 	fieldCause    = field{name: "cause", max: 1 << 10}
 	fieldTicket   = field{name: "ticket", max: 512}
 	fieldSend     = field{name: "send", max: 8, optional: true}
+	fieldLevel    = field{name: "level", max: 8}
+	fieldFor      = field{name: "for", max: 4, optional: true}
 	fieldAct      = field{name: "act", max: 16}
 	fieldWhich    = field{name: "which", max: 64, optional: true}
 	fieldSearch   = field{name: "q", max: 512, optional: true}

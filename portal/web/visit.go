@@ -28,6 +28,7 @@ type visit struct {
 	read    bool // whether the session's row was read
 	session session.State
 	roles   []access.Role // of who is signed in, once own has read them
+	threat  *view.Threat  // at the desk: that the level is raised; nil: it is not
 }
 
 type visitKey struct{}
@@ -109,7 +110,7 @@ func (v *visit) frame(here string, faults ...view.Fault) view.Frame {
 	if err != nil {
 		panic("web: no randomness: " + err.Error())
 	}
-	return view.Frame{CSRF: token, Here: here, Faults: faults, Person: v.session.Principal.User.Login, Desk: v.rooms()}
+	return view.Frame{CSRF: token, Here: here, Faults: faults, Person: v.session.Principal.User.Login, Desk: v.rooms(), Threat: v.threat}
 }
 
 // page sends p. Nothing is sent half: the renderer writes all or nothing.

@@ -14,6 +14,7 @@ type Rooms struct {
 	Help     bool // people, and their cases
 	Policy   bool
 	Coverage bool
+	Threat   bool // the switch
 }
 
 // DeskIndex is GET /desk.

@@ -84,6 +84,10 @@ func deskSamples() []sample {
 		{"desk-policy-purpose", askedPolicy(Fault{Field: "purpose", Code: "bad_choice"}), "policy", "bad_choice"},
 		{"desk-policy-door", askedPolicy(Fault{Field: "door", Code: "bad_choice"}), "policy", "bad_choice"},
 		{"desk-policy-form", askedPolicy(Fault{Code: "bad_form"}), "policy", "bad_form"},
+		{"desk-threat", &DeskThreat{Frame: operatorFrame(), Spans: spans()}, "threat", ""},
+		{"desk-threat-wrong", &DeskThreat{Frame: operatorFrame(Fault{Field: "cause", Code: "bad_cause"}), Spans: spans(), For: time.Hour, Cause: "<b>"}, "threat", "bad_cause"},
+		{"desk-threat-raised", &DeskThreat{Frame: raisedFrame(), Spans: spans()}, "threat", ""},
+		{"desk-raised", &DeskIndex{Frame: raisedFrame()}, "desk", ""},
 		{"desk-coverage", &DeskCoverage{Frame: deskFrame(), Count: countSample(4)}, "coverage", ""},
 		{"desk-coverage-more", &DeskCoverage{Frame: deskFrame(), Count: func() *Count { c := countSample(3); c.More = 5; return c }()}, "coverage", ""},
 		{"desk-coverage-never", &DeskCoverage{Frame: deskFrame()}, "coverage", ""},
@@ -93,6 +97,18 @@ func deskSamples() []sample {
 		{"desk-counting-still", &DeskCoverage{Frame: deskFrame(), Running: true, Since: at(-1), Still: true, Count: countSample(4)}, "counting", ""},
 	}...)
 }
+
+func operatorFrame(faults ...Fault) Frame {
+	return Frame{CSRF: "tok", Person: "op1", Desk: Rooms{Open: true, Policy: true, Coverage: true, Threat: true}, Faults: faults}
+}
+
+func raisedFrame() Frame {
+	f := operatorFrame()
+	f.Threat = &Threat{Since: at(-60), Login: "op1", Reason: "calls <b>about</b> new phones", Until: at(240)}
+	return f
+}
+
+func spans() []time.Duration { return []time.Duration{time.Hour, 12 * time.Hour, 7 * 24 * time.Hour} }
 
 func techFrame(faults ...Fault) Frame {
 	return Frame{CSRF: "tok", Person: "tech1", Desk: Rooms{Open: true, Help: true}, Faults: faults}

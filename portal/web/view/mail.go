@@ -41,13 +41,13 @@ func notices() []string {
 	return []string{"password_changed", "account_unlocked", "factor_added", "factor_removed", "recovery_codes_replaced", "signin_new",
 		"contacts_changed", "limit_reached", "too_often", "account_frozen", "account_unfrozen", "approval_request", "approval_denied", "incident", "approval_alarm",
 		"invitation", "reminder",
-		"sessions_ended", "change_required", "desk_frozen", "desk_claim", "desk_done", "desk_alarm"}
+		"sessions_ended", "change_required", "desk_frozen", "desk_claim", "desk_done", "desk_alarm", "threat_raised", "threat_lowered"}
 }
 
 // others are those that do not tell somebody of their own account, or of what
 // they did themselves just now: "not you?" would be the wrong question.
 func others() []string {
-	return []string{"approval_request", "account_frozen", "incident", "approval_alarm", "invitation", "reminder", "desk_claim", "desk_done", "desk_alarm"}
+	return []string{"approval_request", "account_frozen", "incident", "approval_alarm", "invitation", "reminder", "desk_claim", "desk_done", "desk_alarm", "threat_raised", "threat_lowered"}
 }
 
 // mails are the names of the templates that notices and codes are written with.
@@ -80,7 +80,7 @@ func (s *set) readMails(src sources, funcs template.FuncMap) error {
 // Args are "code" and "minutes" for the template code; for the notices "login",
 // "at" (RFC 3339), "address", "door", "proofs" (kinds with commas), "receipt",
 // "purpose", "kind", "name", "requester", "approver", "note", "until", "deadline",
-// "technician", "what" (kind of an event), "ticket", and the paths "notme",
+// "ends", "technician", "what" (kind of an event), "ticket", and the paths "notme",
 // "approve", "invite", "snooze" and "claim" of those pages, each of which may be
 // missing.
 func (r *Renderer) Mail(m notify.Message) (notify.Rendered, error) {
@@ -178,6 +178,9 @@ func (s *set) facts(m notify.Message) []fact {
 			key = "mail.good_until"
 		}
 		add(key, s.bundle.DateTime(s.lang.Tag, until)+" ("+s.bundle.Zone()+")", false)
+	}
+	if ends := rfc3339(m.Args["ends"]); !ends.IsZero() {
+		add("mail.ends", s.bundle.DateTime(s.lang.Tag, ends)+" ("+s.bundle.Zone()+")", false)
 	}
 	if last := rfc3339(m.Args["deadline"]); !last.IsZero() {
 		add("mail.deadline", s.bundle.Date(s.lang.Tag, last), false)

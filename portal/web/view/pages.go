@@ -28,7 +28,9 @@ type Frame struct {
 	// the button to sign out. Empty for strangers.
 	Person string
 	Desk   Rooms // of the desk, for the same menu
-	Notice Text  // something that went well just now: shown at the top, announced
+	// Threat says on pages of the desk that the level is raised; nil: it is not.
+	Threat *Threat
+	Notice Text // something that went well just now: shown at the top, announced
 	Faults []Fault
 }
 
@@ -94,7 +96,7 @@ type SignIn struct {
 // Option is one row of the choose page.
 type Option struct {
 	Kind   verify.Kind
-	Reason string // empty: can be chosen; else same_class, needs_other_first, needs_stronger, not_enrolled, not_allowed
+	Reason string // empty: can be chosen; else same_class, needs_other_first, needs_stronger, needs_approval, not_enrolled, not_allowed
 }
 
 // Proven is one proof that stands.
@@ -114,6 +116,7 @@ type Choose struct {
 	Need    int       // proofs still to come, when none of them is enough alone; at least 1
 	Alone   bool      // one open option (the passkey) is enough by itself
 	Helped  bool      // a technician began it, and a number is read to them
+	Vouched bool      // somebody must approve besides, because the threat level is raised
 }
 
 // Answer posts answer to Base/answer. Others become buttons that post factor
