@@ -1,12 +1,14 @@
 package portaltest
 
 import (
+	"context"
 	"strings"
 	"testing"
+	"time"
 )
 
 // fourPolicy lets a manager vouch for whoever has nothing left.
-const fourPolicy = deskPolicy + `policy:
+var fourPolicy = strings.Replace(deskPolicy, "roles: {", "roles: {operator: [Portal Operators], ", 1) + `policy:
   approval: {levels: 2}
   plans:
     assist: {allowed: [passkey, totp, recovery_code, handover, approval]}
@@ -44,6 +46,15 @@ func TestFourPeopleAtTheDesk(t *testing.T) {
 	s.enrol(tech, "tech1")
 	s.enrol(second, "tech2")
 	s.enrol(manager, "manager1")
+	operator := b.Tab(t, s.p.URL, true)
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	for _, args := range [][]string{{"group", "add", "Portal Operators"}, {"group", "addmembers", "Portal Operators", "user5"}} {
+		if out, err := s.h.DC.Exec(ctx, args...); err != nil {
+			t.Fatalf("%v: %v %s", args, err, out)
+		}
+	}
+	s.enrol(operator, "user5")
 	name := s.h.DC.Person("tech1").Name
 	const fresh = "Granite Lantern 52 Otter"
 
@@ -98,6 +109,50 @@ func TestFourPeopleAtTheDesk(t *testing.T) {
 		tech.WantStep("done")
 		s.proves("user2", fresh)
 		s.deskHears(s.h.Address("manager1"), "user2", "tech1", "INC-9")
+	})
+	t.Run("a raised threat level", func(t *testing.T) {
+		owner := b.Tab(t, s.p.URL, true)
+		s.enrol(owner, "user1")
+		operator.Open("/desk/threat")
+		operator.WantStep("threat")
+		operator.Fill("cause", "calls from somebody who is not who they say")
+		operator.Submit()
+		s.deskHears("security@example.org", "user5", "calls from somebody")
+		// A passkey alone was enough until now.
+		s.begin(owner, "reset", "user1")
+		owner.Choose("passkey")
+		owner.Click(`form[data-passkey=get] button`)
+		owner.WantStep("choose")
+		if says := owner.Where(); !strings.Contains(says, "approve") {
+			t.Errorf("the owner is not told what else is needed: %s", says)
+		}
+		tech.Open("/desk/people/" + string(s.ids("user1")["user1"]))
+		tech.Fill("cause", "lost the key")
+		tech.Fill("ticket", "INC-10")
+		tech.Eval(`document.querySelector('[name=purpose]').value = "assist"`)
+		tech.Submit()
+		tech.WantStep("held")
+		s.answers(second, name, "yes")
+		tech.WantStep("code")
+		s.links(phone, tech.Eval(`document.querySelector('.spell').textContent.trim()`))
+		phone.Choose("recovery_code")
+		phone.Fill("answer", s.codes["user1"][0])
+		phone.Submit()
+		phone.WantStep("choose")
+		number := s.reads(phone, name)
+		tech.WantStep("match")
+		tech.Fill("number", number)
+		tech.Submit()
+		tech.WantStep("done")
+		tech.Click(`form.end button.bad`)
+		tech.WantError("desk_threat")
+		operator.Open("/desk/threat")
+		operator.Fill("cause", "over")
+		operator.Submit()
+		operator.WantStep("threat")
+		tech.Click(`form.end button.bad`)
+		tech.WantStep("done")
+		s.deskHears(s.h.Address("user1"), "user1")
 	})
 }
 
