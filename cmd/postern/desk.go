@@ -55,7 +55,7 @@ func (p *program) help(own *enrol.Service) (*desk.Service, error) {
 	if err != nil {
 		return nil, err
 	}
-	return desk.New(desk.Options{People: p.people, Roles: p.cfg.Access.Roles, Scope: p.cfg.Access.Scope, Policy: p.policy, Cases: p.flow, Known: p.db, Record: p.db,
+	return desk.New(desk.Options{People: p.people, Roles: p.cfg.Access.Roles, Scope: p.cfg.Access.Scope, Policy: p.policy, Cases: p.flow, Known: p.db, Record: p.db, History: p.db, Sightings: p.people,
 		Counters: p.db, Hands: own, Writes: own, Tickets: tickets, Alerts: p.cfg.Alerts.Mail, Now: p.now, Log: p.log})
 }
 

@@ -36,6 +36,7 @@ type rig struct {
 	have  []verify.Credential
 	down  error // of the directory
 	mute  error // of the record
+	care
 }
 
 func (r people) Find(_ context.Context, login string) (directory.User, error) {
@@ -207,10 +208,10 @@ func newRig(t testing.TB) *rig {
 		u.Directory = "x"
 		r.users[u.ID] = u
 	}
-	roles := access.Roles{Technician: []string{"Desk"}, Senior: []string{"Leads"}, Auditor: []string{"Audit"}}
+	roles := access.Roles{Technician: []string{"Desk"}, Senior: []string{"Leads"}, Auditor: []string{"Audit"}, Operator: []string{"Ops"}}
 	scope := access.Scope{Technician: access.Reach{OUs: []string{"OU=Staff,DC=x"}}}
 	var err error
-	r.Service, err = desk.New(desk.Options{People: people{r}, Roles: roles, Scope: scope, Policy: r, Cases: cases{r}, Known: r, Record: r, Counters: r, Hands: r, Writes: r,
+	r.Service, err = desk.New(desk.Options{People: people{r}, Roles: roles, Scope: scope, Policy: r, Cases: cases{r}, Known: r, Record: r, History: r, Sightings: r, Counters: r, Hands: r, Writes: r,
 		Tickets: regexp.MustCompile(`^INC-[0-9]+$`), Alerts: []string{"security@example.org"}, Now: func() time.Time { return r.now }})
 	if err != nil {
 		t.Fatal(err)

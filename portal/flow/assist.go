@@ -61,7 +61,7 @@ func (s *Service) Assist(ctx context.Context, r AssistRequest) (c *Case, code st
 	u := r.Target
 	u.Groups, c.By.User.Groups = nil, nil
 	c.Person = &u
-	started := s.event(c, "case.started", ok, withDetail("plan", c.Plan.Name), withDetail("cause", r.Cause), withDetail("ticket", r.Ticket))
+	started := s.event(c, "case.started", ok, withDetail("plan", c.Plan.Name), withDetail("cause", r.Cause), withDetail("ticket", r.Ticket), withDetail("name", r.Target.Name))
 	started.Actor, started.ActorName = r.By.ID, r.By.User.Login
 	e := Effects{Events: events(started)}
 	link := notify.LinkTo{Kind: notify.Claim, Account: u.ID, Case: c.ID, Life: c.Plan.Life}

@@ -65,11 +65,18 @@ type Acts interface {
 	Do(ctx context.Context, w desk.Who, id string, act desk.Act, credential string) error
 }
 
+// Pasts are what became of a case, and what is recorded of it.
+type Pasts interface {
+	After(ctx context.Context, w desk.Who, c *flow.Case) (desk.After, error)
+	Evidence(ctx context.Context, w desk.Who, id string) (desk.Evidence, error)
+}
+
 // Helpers are the whole of a technician's work.
 type Helpers interface {
 	Lookups
 	Calls
 	Acts
+	Pasts
 }
 
 // Desk are the parts of the pages for those who run the portal; all are required.
@@ -87,10 +94,11 @@ func (d *Desk) whole() bool {
 }
 
 // readers may see how everybody stands; everyone has a role;
-// helpers help those who call.
+// helpers help those who call; takers may take away what is recorded of a case.
 var (
 	readers  = []access.Role{access.Operator, access.Auditor}
 	helpers  = []access.Role{access.Technician, access.Senior}
+	takers   = []access.Role{access.Technician, access.Senior, access.Auditor}
 	everyone = []access.Role{access.Technician, access.Senior, access.Auditor, access.Operator}
 )
 
@@ -109,6 +117,8 @@ func (s *Site) deskRoutes() []route {
 		{path: "/desk/cases/:id/match", action: s.desked(helpers, s.match), fields: []field{fieldNumber}},
 		{path: "/desk/cases/:id/act", action: s.desked(helpers, s.act), fields: []field{fieldAct, fieldWhich}},
 		{path: "/desk/cases/:id/cancel", action: s.desked(helpers, s.cancelCase)},
+		{path: "/desk/cases/:id/evidence", page: s.desk(takers, s.evidence)},
+		{path: "/desk/cases/:id/evidence.json", page: s.desk(takers, s.evidenceJSON)},
 		{path: "/desk/coverage.csv", page: s.desk(readers, s.coverageCSV)},
 	}
 }

@@ -50,7 +50,7 @@ func deskSamples() []sample {
 	wrong := askedPolicy(Fault{Field: "login", Code: "nobody"})
 	wrong.Login = `"nobody`
 	odd := explained(policy.Verdict{Unserved: "never heard of", Explanation: policy.Explanation{Plan: "default"}})
-	return append(caseSamples(), []sample{
+	return append(append(caseSamples(), careSamples()...), []sample{
 		{"desk", &DeskIndex{deskFrame()}, "desk", ""},
 		{"desk-technician", &DeskIndex{Frame{CSRF: "tok", Person: "tech1", Desk: Rooms{Open: true, Help: true}}}, "desk", ""},
 		{"desk-people", &DeskPeople{Frame: techFrame(), Asked: `"user1`, Looked: true, Found: []Hit{{"ad:1", "user1", "Ada <b>Lovelace</b>", "ad"}}, More: true}, "people", ""},

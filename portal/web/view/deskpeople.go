@@ -40,6 +40,9 @@ type DeskPerson struct {
 	Frozen             time.Time
 	Methods            []Method
 	Recent             []Activity
+	Mail, Phone        []string // masked
+	Cases              []PastCase
+	Notices            []NoticeLine
 	Case               string // one that goes on; empty: none
 	Can                bool   // the form is there
 	Purpose            policy.Purpose
@@ -67,6 +70,8 @@ type DeskCase struct {
 	Frozen        bool
 	Lost          []Method // what can be cleared
 	Still         bool     // no looking by itself
+	After         *After   // how what was written stands; nil: it is not looked after
+	Evidence      bool     // there is evidence to hand on
 }
 
 // troubles is what is wrong with an account.
