@@ -31,6 +31,7 @@ var (
 	_ Lister        = (*Set)(nil)
 	_ Searcher      = (*Set)(nil)
 	_ Expirer       = (*Set)(nil)
+	_ Watcher       = (*Set)(nil)
 )
 
 // NewSet makes one directory of several, which are asked and reported in this order.
@@ -149,6 +150,15 @@ func (s *Set) RequireChange(ctx context.Context, u User) error {
 		return err
 	}
 	return d.RequireChange(ctx, u)
+}
+
+// Watch implements Watcher.
+func (s *Set) Watch(ctx context.Context, u User) ([]Sighting, error) {
+	d, err := able[Watcher](s, u)
+	if err != nil {
+		return nil, err
+	}
+	return d.Watch(ctx, u)
 }
 
 // Authenticate implements Authenticator.

@@ -64,6 +64,10 @@ func (f *full) People(_ context.Context, each func(ID) error) error {
 	}
 	return f.err
 }
+func (f *full) Watch(context.Context, User) ([]Sighting, error) {
+	f.calls = append(f.calls, "watch")
+	return nil, nil
+}
 func (f *full) RequireChange(context.Context, User) error {
 	f.calls = append(f.calls, "require")
 	return nil
@@ -132,6 +136,7 @@ func TestSetForwardsToTheDirectoryThatHoldsTheAccount(t *testing.T) {
 	calls := map[string]func(User) error{
 		"change":       func(u User) error { return s.ChangePassword(ctx, u, pw, pw) },
 		"unlock":       func(u User) error { return s.Unlock(ctx, u) },
+		"watch":        func(u User) error { _, err := s.Watch(ctx, u); return err },
 		"require":      func(u User) error { return s.RequireChange(ctx, u) },
 		"authenticate": func(u User) error { return s.Authenticate(ctx, u, pw) },
 		"revoke":       func(u User) error { return s.RevokeSessions(ctx, u) },

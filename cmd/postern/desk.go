@@ -62,7 +62,7 @@ func (p *program) help(own *enrol.Service) (*desk.Service, error) {
 	}
 	staffed := func(t time.Time) bool { return p.cfg.Access.Hours.Open(t, p.cfg.zone) }
 	return desk.New(desk.Options{People: p.people, Roles: p.cfg.Access.Roles, Scope: reach{p.cfg.Access}, Policy: p.policy, Cases: p.flow, Holds: p.flow,
-		Hours: staffed, FourEyes: p.cfg.Access.FourEyes, Cooling: p.cfg.Policy.CoolingOff, Known: p.db, Record: p.db,
+		Hours: staffed, FourEyes: p.cfg.Access.FourEyes, Cooling: p.cfg.Policy.CoolingOff, Known: p.db, Record: p.db, History: p.db, Sightings: p.people,
 		Counters: p.db, Hands: own, Writes: own, Threats: p.db, Tickets: tickets, Alerts: p.cfg.Alerts.Mail, Now: p.now, Log: p.log})
 }
 

@@ -15,7 +15,7 @@ import (
 )
 
 // Directory is one Active Directory domain. It implements directory.Directory,
-// Changer, Unlocker, Expirer, Authenticator, Resolver, Lister, Searcher and Examiner,
+// Changer, Unlocker, Expirer, Authenticator, Resolver, Lister, Searcher, Watcher and Examiner,
 // and is safe for concurrent use.
 type Directory struct {
 	name     string
@@ -42,6 +42,7 @@ var (
 	_ directory.Lister        = (*Directory)(nil)
 	_ directory.Searcher      = (*Directory)(nil)
 	_ directory.Expirer       = (*Directory)(nil)
+	_ directory.Watcher       = (*Directory)(nil)
 	_ directory.Examiner      = (*Directory)(nil)
 )
 

@@ -12,6 +12,14 @@
 // look at everybody below the base, unless an index is made. For numbers of employees
 // that is searchFlags 1; a number with spaces in it no index finds.
 //
+// Watch asks every domain controller itself, since badPwdCount and badPasswordTime
+// are not replicated. It reads pwdLastSet, lockoutTime, badPwdCount and badPasswordTime,
+// which any authenticated account may unless somebody took that away. What it cannot
+// show is the previous password itself in the first hour: it is still taken where a
+// network logon is (OldPasswordAllowedPeriod), and what is taken counts for nothing, nor
+// does one of the last two that is refused (the password history check, "N-2"). Samba
+// 4.17 takes it in an LDAP bind, too (tried).
+//
 // It never decides whether somebody may be helped: it says what the account is
 // (User.Privileged, User.State) and leaves the rest to the core. It never shows
 // that an old password stopped working, because on Active Directory it does not

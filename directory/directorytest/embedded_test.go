@@ -28,10 +28,10 @@ func embeddedDirectory(t *testing.T, s *embedded.Server) directory.Directory {
 	return d
 }
 
-func embeddedAt(t *testing.T, s *embedded.Server, url string) (directory.Directory, error) {
+func embeddedAt(t *testing.T, s *embedded.Server, urls ...string) (directory.Directory, error) {
 	t.Helper()
 	cfg := ad.DefaultConfig()
-	cfg.Servers, cfg.CAFile = []string{url}, s.CAFile()
+	cfg.Servers, cfg.CAFile = urls, s.CAFile()
 	cfg.BindDN, cfg.Password, cfg.BaseDN = s.ServiceDN(), s.ServicePassword(), s.PeopleDN()
 	cfg.NetBIOSDomains = []string{s.NetBIOS()}
 	d, err := ad.New("demo", cfg, ad.WithPageSize(pageSize))
@@ -134,7 +134,7 @@ func embeddedFixture(t *testing.T) directorytest.Fixture {
 			return logins, nil
 		},
 		PageSize: pageSize,
-		Through:  func(addr string) (directory.Directory, error) { return embeddedAt(t, s, "ldaps://"+addr) },
+		Through:  func(addrs ...string) (directory.Directory, error) { return embeddedAt(t, s, ldaps(addrs)...) },
 	}
 }
 

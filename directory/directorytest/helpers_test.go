@@ -79,3 +79,10 @@ func readAs(s *embedded.Server, who, password, dn string) (*ldap.Entry, error) {
 	}
 	return res.Entries[0], nil
 }
+
+func ldaps(addrs []string) (urls []string) {
+	for _, a := range addrs {
+		urls = append(urls, "ldaps://"+a)
+	}
+	return urls
+}

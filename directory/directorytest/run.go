@@ -63,9 +63,9 @@ type Fixture struct {
 	// PageSize is how many people Directory asks for at once. It must be less than
 	// there are.
 	PageSize int
-	// Through makes the same directory again, its server reached at a loopback
-	// address, host:port.
-	Through func(addr string) (directory.Directory, error)
+	// Through makes the same directory again, its servers reached at loopback
+	// addresses, host:port.
+	Through func(addrs ...string) (directory.Directory, error)
 }
 
 // Run is the conformance suite of directory.Directory and its optional
@@ -85,6 +85,7 @@ func Run(t *testing.T, f Fixture) {
 		{"Unlock", testUnlock}, {"UnlockOnlyUnlocks", testUnlockOnlyUnlocks},
 		{"RequireChange", testRequireChange}, {"RequireChangeLeavesTheRestAlone", testRequireChangeLeavesStates},
 		{"RequireChangeWhereItMeansNothing", testRequireChangeWhereItMeansNothing}, {"RequireChangeOfNobody", testRequireChangeOfNobody},
+		{"WatchFollowsAnAccount", testWatch}, {"WatchAsksEveryServer", testWatchAsksEveryServer}, {"WatchOfNobody", testWatchOfNobody},
 		{"Search", testSearch}, {"SearchShowsStates", testSearchStates}, {"SearchIsBounded", testSearchIsBounded},
 		{"SearchTakesNothingForAFilter", testSearchTakesNothingForAFilter}, {"SearchScope", testSearchScope},
 		{"ResolveFollowsAReference", testResolve}, {"ResolveLeadsNowhereElse", testResolveNowhere}, {"PeopleIsEverybodyOnce", testPeople},

@@ -66,9 +66,9 @@ func TestSamba(t *testing.T) {
 			"CN=user1,DC=child," + dc.BaseDN, "CN=Administrator,CN=Users,DC=other,DC=test", "DC=test", ""},
 		Everybody: func() ([]string, error) { return dc.Logins("(sAMAccountType=805306368)") },
 		PageSize:  pageSize,
-		Through: func(addr string) (directory.Directory, error) {
+		Through: func(addrs ...string) (directory.Directory, error) {
 			there := cfg
-			there.Servers = []string{"ldaps://" + addr}
+			there.Servers = ldaps(addrs)
 			return open(there)
 		},
 	})

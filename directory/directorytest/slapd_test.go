@@ -81,9 +81,9 @@ func TestSlapd(t *testing.T) {
 			"cn=config", "cn=Monitor", "cn=Subschema"},
 		Everybody: func() ([]string, error) { return s.Logins("(objectClass=inetOrgPerson)") },
 		PageSize:  pageSize,
-		Through: func(addr string) (directory.Directory, error) {
+		Through: func(addrs ...string) (directory.Directory, error) {
 			there := cfg
-			there.Servers = []string{"ldaps://" + addr}
+			there.Servers = ldaps(addrs)
 			return open(there)
 		},
 	})

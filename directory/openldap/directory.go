@@ -24,7 +24,7 @@ const (
 )
 
 // Directory is one OpenLDAP-style directory. It implements directory.Directory,
-// Changer, Unlocker, Expirer, Authenticator, Resolver, Lister, Searcher and Examiner,
+// Changer, Unlocker, Expirer, Authenticator, Resolver, Lister, Searcher, Watcher and Examiner,
 // and is safe for concurrent use.
 type Directory struct {
 	name     string
@@ -61,6 +61,7 @@ var (
 	_ directory.Lister        = (*Directory)(nil)
 	_ directory.Searcher      = (*Directory)(nil)
 	_ directory.Expirer       = (*Directory)(nil)
+	_ directory.Watcher       = (*Directory)(nil)
 	_ directory.Examiner      = (*Directory)(nil)
 )
 

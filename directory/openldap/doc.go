@@ -16,6 +16,9 @@
 // "sub" and not "subinitial": beyond its first four characters a beginning is found
 // by what is inside, and logins often begin alike.
 //
+// Watch asks every server itself for pwdChangedTime, pwdReset, pwdAccountLockedTime and
+// pwdFailureTime, which the service account must be able to read there.
+//
 // What a reset obeys depends on the service account's rights. With write on
 // userPassword every rule holds, quality, history and minimum age too, and nobody
 // has to change twice. With manage, or as rootdn, slapd takes the caller for a

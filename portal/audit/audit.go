@@ -20,7 +20,16 @@ const (
 	DeskSearched     = "desk.searched"     // somebody was looked for; the subject is who was found
 	ThreatRaised     = "threat.raised"     // the level, for the whole portal
 	ThreatLowered    = "threat.lowered"
-	DeskRefused      = "desk.refused" // what a technician asked for and did not get
+	DeskRefused      = "desk.refused"  // what a technician asked for and did not get
+	DeskWatched      = "desk.watched"  // whether a change has arrived, and who still tries; Reason "still_trying" when somebody does
+	DeskEvidence     = "desk.evidence" // all that is recorded of a case, taken away for a ticket
+)
+
+// MessageSent is a message that a relay took; Detail has its channel and template, and
+// never an address. What could not be delivered is "message.failed".
+const (
+	MessageSent   = "message.sent"
+	MessageFailed = "message.failed"
 )
 
 // Outcome of what an event describes.

@@ -95,7 +95,7 @@ func (s *Service) Do(ctx context.Context, w Who, id string, act Act, credential 
 			return err
 		}
 	}
-	if err := s.holdsUp(ctx, w, c, roles, u); err != nil {
+	if err := s.holdsUp(ctx, w, c, roles, u, act); err != nil {
 		return err
 	}
 	by := s.event(w, "", u)

@@ -133,7 +133,7 @@ func (s *Service) Hear(ctx context.Context, w Who, id string, k verify.Kind, cod
 	if err != nil {
 		return c, err
 	}
-	if err := s.holdsUp(ctx, w, c, roles, u); err != nil {
+	if err := s.holdsUp(ctx, w, c, roles, u, ""); err != nil {
 		return c, err
 	}
 	return s.Cases.Spoken(ctx, c.ID, w.by(), k, code, w.Address)

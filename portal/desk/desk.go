@@ -83,6 +83,16 @@ type Record interface {
 	Note(ctx context.Context, events []audit.Event, messages []notify.Message) error
 }
 
+// History is what the record has of the past (*store.DB), at most n events of it.
+type History interface {
+	// OfCase has the first ones first, the others the newest.
+	OfCase(ctx context.Context, id string, n int) ([]audit.Event, error)
+	// CaseEnds are those with which cases of an account began or ended.
+	CaseEnds(ctx context.Context, account directory.ID, n int) ([]audit.Event, error)
+	// Notices are what became of messages to an account.
+	Notices(ctx context.Context, account directory.ID, n int) ([]audit.Event, error)
+}
+
 // Counters are durable (*store.DB).
 type Counters interface {
 	Strike(ctx context.Context, key directory.ID, kind verify.Kind, change func(flow.Strikes) flow.Strikes) error
@@ -105,40 +115,45 @@ type Writes interface {
 
 // Options are the parts of a Service; all are required but Alerts and Log.
 type Options struct {
-	People   People
-	Roles    Roles
-	Scope    Scope
-	Policy   Policy
-	Cases    Cases
-	Holds    Holds
-	Hours    func(t time.Time) bool // when one technician is enough
-	FourEyes Circle                 // whom it takes two to help, always
-	Cooling  time.Duration          // for how long a factor is new (policy.Config.CoolingOff)
-	Known    Known
-	Record   Record
-	Counters Counters
-	Hands    Hands
-	Writes   Writes
-	Threats  access.Threats
-	Tickets  *regexp.Regexp // what a ticket number looks like
-	Alerts   []string       // mail addresses that hear of every act
-	Now      func() time.Time
-	Log      *slog.Logger
+	People    People
+	Roles     Roles
+	Scope     Scope
+	Policy    Policy
+	Cases     Cases
+	Holds     Holds
+	Hours     func(t time.Time) bool // when one technician is enough
+	FourEyes  Circle                 // whom it takes two to help, always
+	Cooling   time.Duration          // for how long a factor is new (policy.Config.CoolingOff)
+	Known     Known
+	Record    Record
+	History   History
+	Sightings Sightings
+	Counters  Counters
+	Hands     Hands
+	Writes    Writes
+	Threats   access.Threats
+	Tickets   *regexp.Regexp // what a ticket number looks like
+	Alerts    []string       // mail addresses that hear of every act
+	Now       func() time.Time
+	Log       *slog.Logger
 }
 
 // Service is safe for concurrent use.
-type Service struct{ Options }
+type Service struct {
+	Options
+	outlooks outlooks
+}
 
 // New checks that nothing is missing.
 func New(o Options) (*Service, error) {
-	if o.People == nil || o.Roles == nil || o.Scope == nil || o.Policy == nil || o.Cases == nil || o.Holds == nil || o.Hours == nil || o.FourEyes == nil || o.Known == nil || o.Record == nil ||
+	if o.People == nil || o.Roles == nil || o.Scope == nil || o.Policy == nil || o.Cases == nil || o.Holds == nil || o.Hours == nil || o.FourEyes == nil || o.Known == nil || o.Record == nil || o.History == nil || o.Sightings == nil ||
 		o.Counters == nil || o.Hands == nil || o.Writes == nil || o.Threats == nil || o.Tickets == nil || o.Now == nil {
 		return nil, errors.New("desk: a part is missing")
 	}
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
-	return &Service{o}, nil
+	return &Service{Options: o}, nil
 }
 
 // Who is a technician at the desk. Principal.User was read in this very request.

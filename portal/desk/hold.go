@@ -146,13 +146,18 @@ func (s *Service) answers(ctx context.Context, w Who, id string) (*flow.Case, er
 }
 
 // holdsUp makes a case wait where something in it takes two, and is *Refused then.
-func (s *Service) holdsUp(ctx context.Context, w Who, c *flow.Case, roles []access.Role, u directory.User) error {
+// What shuts an account is held for too many of them alone: at night, or under an
+// attack, it must not wait.
+func (s *Service) holdsUp(ctx context.Context, w Who, c *flow.Case, roles []access.Role, u directory.User, act Act) error {
 	if c.OnHold() {
 		return &Refused{"held"}
 	}
 	why, err := s.reasons(ctx, w, roles, u, "")
 	if err != nil {
 		return err
+	}
+	if act == Freeze || act == SignOut {
+		why = slices.DeleteFunc(why, func(r string) bool { return r != Velocity })
 	}
 	if len(c.Lacking(why)) == 0 {
 		return nil

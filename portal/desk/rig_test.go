@@ -42,6 +42,7 @@ type rig struct {
 	eyes   access.Part
 	closed bool // the desk, at this hour
 	level  flowtest.Threats
+	care
 }
 
 func (a areas) Of(roles []access.Role, u directory.User) bool { return a.scope.Scope.Of(roles, u) }
@@ -258,11 +259,11 @@ func newRig(t testing.TB) *rig {
 		u.Directory = "x"
 		r.users[u.ID] = u
 	}
-	roles := access.Roles{Technician: []string{"Desk"}, Senior: []string{"Leads"}, Auditor: []string{"Audit"}}
+	roles := access.Roles{Technician: []string{"Desk"}, Senior: []string{"Leads"}, Auditor: []string{"Audit"}, Operator: []string{"Ops"}}
 	r.scope = access.Config{Scope: access.Scope{Technician: access.Reach{OUs: []string{"OU=Staff,DC=x"}}}}
 	var err error
 	r.Service, err = desk.New(desk.Options{People: people{r}, Roles: roles, Scope: areas{r}, Policy: r, Cases: cases{r}, Holds: holds{r}, Known: known{r},
-		Hours: func(time.Time) bool { return !r.closed }, FourEyes: areas{r}, Cooling: 24 * time.Hour, Record: r, Counters: r, Hands: r, Writes: r, Threats: &r.level,
+		Hours: func(time.Time) bool { return !r.closed }, FourEyes: areas{r}, Cooling: 24 * time.Hour, Record: r, History: r, Sightings: r, Counters: r, Hands: r, Writes: r, Threats: &r.level,
 		Tickets: regexp.MustCompile(`^INC-[0-9]+$`), Alerts: []string{"security@example.org"}, Now: func() time.Time { return r.now }})
 	if err != nil {
 		t.Fatal(err)

@@ -21,6 +21,8 @@ type Account struct {
 	Standing access.Standing
 	Recent   []audit.Event
 	Open     *flow.Case // the technician's own, still running; nil: none
+	Cases    []Past     // open ones and past ones, newest first
+	Notices  []Notice   // sent to them, newest first
 	// Refused is why no case can be begun; empty: one can. Of whom it is self, staff,
 	// privileged or denied nothing but the name is there.
 	Refused string
@@ -43,21 +45,23 @@ func (s *Service) See(ctx context.Context, w Who, id directory.ID) (Account, err
 		return Account{User: directory.User{ID: u.ID, Login: u.Login, Name: u.Name}, Refused: why}, s.refused(ctx, w, u, why, nil)
 	}
 	a := Account{User: u, Refused: why}
-	if err := s.fill(ctx, w, &a); err != nil {
+	if err := s.fill(ctx, w, roles, &a); err != nil {
 		return Account{}, err
 	}
 	return a, s.note(ctx, s.event(w, audit.DeskViewed, u))
 }
 
 // fill asks for all that is known side by side.
-func (s *Service) fill(ctx context.Context, w Who, a *Account) error {
+func (s *Service) fill(ctx context.Context, w Who, roles []access.Role, a *Account) error {
 	var all sync.WaitGroup
-	errs := make([]error, 5)
+	errs := make([]error, 7)
 	for i, ask := range []func() error{
 		func() error { return s.manager(ctx, a) },
 		func() (err error) { a.Methods, err = s.Known.Methods(ctx, a.User.ID); return unavailable(err) },
 		func() (err error) { a.Standing, err = s.Known.Standing(ctx, a.User.ID); return unavailable(err) },
 		func() (err error) { a.Recent, err = s.Record.Recent(ctx, a.User.ID, recent); return unavailable(err) },
+		func() (err error) { a.Cases, err = s.past(ctx, w, roles, a.User.ID); return err },
+		func() (err error) { a.Notices, err = s.notices(ctx, a.User.ID); return err },
 		func() (err error) { a.Open, err = s.running(ctx, w, a.User.ID); return err },
 	} {
 		all.Go(func() { errs[i] = ask() })

@@ -24,11 +24,7 @@ func TestNoFactorIsClearedWhileTheLevelIsRaised(t *testing.T) {
 	r := newRig(t)
 	r.have = []verify.Credential{{ID: "phone", Kind: verify.TOTP}}
 	w := r.who("x:tech", 0)
-	if err := r.open(w, "x:ann", policy.Assist); err != nil {
-		t.Fatal(err)
-	}
-	c := r.cases["Cx:ann"]
-	c.Outcome = flow.Outcome{Status: flow.Applied, At: r.now}
+	c := r.cases[r.verified(w, "x:ann")]
 	r.level.Raise()
 	var no *desk.Refused
 	if err := r.Do(t.Context(), w, c.ID, desk.Clear, "phone"); !errors.As(err, &no) || no.Reason != "threat" || len(r.did) != 0 {
@@ -48,7 +44,18 @@ func TestNoFactorIsClearedWhileTheLevelIsRaised(t *testing.T) {
 		t.Errorf("with a level nobody can read: %v, %q", err, r.did)
 	}
 	r.level.Raise()
-	for _, act := range []desk.Act{desk.Freeze, desk.Unfreeze, desk.SignOut, desk.Renew} { // which stop somebody, or prove nothing
+	for _, act := range []desk.Act{desk.Freeze, desk.SignOut} { // which shut an account
+		if err := r.Do(t.Context(), w, c.ID, act, ""); err != nil {
+			t.Errorf("%s: %v", act, err)
+		}
+	}
+	if err := r.Do(t.Context(), w, c.ID, desk.Unfreeze, ""); !errors.As(err, &no) || no.Reason != "held" {
+		t.Errorf("without a second technician: %v", err)
+	}
+	if err := r.Agree(t.Context(), r.who("x:two", 0), c.ID); err != nil {
+		t.Fatal(err)
+	}
+	for _, act := range []desk.Act{desk.Unfreeze, desk.Renew} {
 		if err := r.Do(t.Context(), w, c.ID, act, ""); err != nil {
 			t.Errorf("%s: %v", act, err)
 		}

@@ -70,7 +70,7 @@ func (s *Service) Assist(ctx context.Context, r AssistRequest) (*Case, error) {
 	} else if nobody {
 		return nil, &NotServed{"no_approver"}
 	}
-	started := s.event(c, "case.started", ok, withDetail("plan", c.Plan.Name), withDetail("cause", r.Cause), withDetail("ticket", r.Ticket))
+	started := s.event(c, "case.started", ok, withDetail("plan", c.Plan.Name), withDetail("cause", r.Cause), withDetail("ticket", r.Ticket), withDetail("name", r.Target.Name))
 	started.Actor, started.ActorName = r.By.ID, r.By.User.Login
 	e := Effects{Events: events(started)}
 	if len(r.Hold) > 0 {

@@ -243,7 +243,7 @@ func (s *Service) right(ctx context.Context, a attempt, kind verify.Kind, ev ver
 			}
 			c.Held = held
 		}
-		e := Effects{Events: events(s.event(c, "proof.ok", ok, withFactor(kind), a.by(c)))}
+		e := Effects{Events: events(s.event(c, "proof.ok", ok, withFactor(kind), withDetail("credential", ev.Credential), a.by(c)))}
 		if kind == verify.Password {
 			if err := s.invited(ctx, c, now, &e); err != nil {
 				return Effects{}, err

@@ -268,7 +268,7 @@ func TestATechniciansCaseNeedsTheApprovalToo(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		c, _, err := v.nodes[0].Assist(ctx, flow.AssistRequest{Purpose: p, By: v.signedIn(bob), Target: u, Cause: "x", Ticket: "1", Lang: "en"})
+		c, err := v.nodes[0].Assist(ctx, flow.AssistRequest{Purpose: p, By: v.signedIn(bob), Target: u, Cause: "x", Ticket: "1", Lang: "en"})
 		return c, err
 	}
 	for p, want := range map[policy.Purpose]bool{policy.Reset: true, policy.Unlock: true, policy.Assist: false} {

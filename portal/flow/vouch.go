@@ -185,6 +185,9 @@ func (s *Service) vouched(ctx context.Context, taken *Case, voter directory.User
 		c.Votes = max(0, c.Votes-1)
 		given := s.voterEvent(c, what, ok, voter, a, withFactor(kind))
 		given.Proof = ev.Record
+		if kind == verify.Handover {
+			withDetail("number", strings.TrimSpace(a.Number))(&given) // it is spent now
+		}
 		e := Effects{Events: []audit.Event{given}}
 		if c.Proven() {
 			return e, s.settleProven(ctx, c, now, &e)

@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
+	"strconv"
 	"time"
 
 	"postern/directory"
@@ -197,9 +198,11 @@ func (r *Runner) try(ctx context.Context, o store.Outgoing) (v verdict) {
 		to = []string{address}
 	}
 	v.outcome = Sent
+	served := 0
 	for _, address := range to {
 		err := r.sendOne(ctx, transport, o.ID, address, text)
 		if err == nil {
+			served++
 			continue
 		}
 		v.err = errors.Join(v.err, err)
@@ -214,6 +217,12 @@ func (r *Runner) try(ctx context.Context, o store.Outgoing) (v verdict) {
 	}
 	if v.outcome == Sent && len(v.events) == len(to) {
 		v.outcome = Failed // nobody got it
+	}
+	if served > 0 {
+		// That somebody was told is worth as much as that it was done (security case 106).
+		sent := about(o, now, audit.MessageSent, audit.OK)
+		sent.Detail["addresses"] = strconv.Itoa(served)
+		v.events = append(v.events, sent)
 	}
 	return v
 }
@@ -244,8 +253,15 @@ func (r *Runner) address(ctx context.Context, m notify.Message) (string, error) 
 }
 
 func failure(o store.Outgoing, at time.Time, reason string) audit.Event {
-	return audit.Event{At: at, Kind: "message.failed", Case: o.Case, Subject: o.Who.ID, SubjectName: o.Who.Name, Door: "job",
-		Outcome: audit.Failed, Reason: reason, Detail: map[string]string{"channel": string(o.Channel), "template": o.Template}}
+	e := about(o, at, audit.MessageFailed, audit.Failed)
+	e.Reason = reason
+	return e
+}
+
+// about says what became of a message, and never where it went.
+func about(o store.Outgoing, at time.Time, kind string, how audit.Outcome) audit.Event {
+	return audit.Event{At: at, Kind: kind, Case: o.Case, Subject: o.Who.ID, SubjectName: o.Who.Name, Door: "job",
+		Outcome: how, Detail: map[string]string{"channel": string(o.Channel), "template": o.Template}}
 }
 
 // backoff doubles from 5 s to an hour.

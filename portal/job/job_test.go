@@ -173,10 +173,10 @@ func TestDelivery(t *testing.T) {
 		sent     []string
 		reasons  []string
 	}{
-		"a code goes to the address the directory has now (case 49)": {message: code, outcomes: []Outcome{Sent}, sent: []string{"now@example.org c4n4ry"}},
-		"an SMS goes to the first number":                            {message: with(func(m *notify.Message) { m.Channel = notify.SMS }), outcomes: []Outcome{Sent}, sent: []string{"+491 c4n4ry"}},
+		"a code goes to the address the directory has now (case 49)": {message: code, outcomes: []Outcome{Sent}, sent: []string{"now@example.org c4n4ry"}, reasons: []string{"message.sent "}},
+		"an SMS goes to the first number":                            {message: with(func(m *notify.Message) { m.Channel = notify.SMS }), outcomes: []Outcome{Sent}, sent: []string{"+491 c4n4ry"}, reasons: []string{"message.sent "}},
 		"a notice goes to every address": {message: with(func(m *notify.Message) { m.To = []string{"a@x", "b@x"} }), outcomes: []Outcome{Sent},
-			sent: []string{"a@x c4n4ry", "b@x c4n4ry"}},
+			sent: []string{"a@x c4n4ry", "b@x c4n4ry"}, reasons: []string{"message.sent "}},
 		"a decoy's goes nowhere and leaves no trace":     {message: with(func(m *notify.Message) { m.Who = directory.User{} }), outcomes: []Outcome{Dropped}},
 		"a decoy's that cannot be rendered leaves none":  {message: with(func(m *notify.Message) { m.Who, m.Template = directory.User{}, "broken" }), outcomes: []Outcome{Dropped}},
 		"too late is not sent":                           {message: code, set: func(r *rig) { r.forward(2 * time.Hour) }, outcomes: []Outcome{Failed}, reasons: []string{"message.failed too_late"}},
@@ -189,8 +189,8 @@ func TestDelivery(t *testing.T) {
 		"a refusal for good is not tried again":          {message: code, set: answers(notify.Permanent{Err: errors.New("550")}), outcomes: []Outcome{Failed}, reasons: []string{"message.failed refused"}},
 		"a code is not tried beyond its life":            {message: notAfter(code, 3*time.Second), set: answers(errors.New("451")), outcomes: []Outcome{Failed}, reasons: []string{"message.failed not_delivered"}},
 		"a relay that is away is tried again":            {message: notAfter(code, 0), set: answers(errors.New("421")), outcomes: []Outcome{Retry, Retry, Retry}},
-		"an address refused does not stop the others":    {message: notAfter(with(func(m *notify.Message) { m.To = []string{"bad@x", "b@x"} }), 0), set: only("bad@x", notify.Permanent{Err: errors.New("550")}), outcomes: []Outcome{Sent}, sent: []string{"b@x c4n4ry"}, reasons: []string{"message.failed refused"}},
-		"an address served is not served again on retry": {message: notAfter(with(func(m *notify.Message) { m.To = []string{"a@x", "bad@x"} }), 0), set: only("bad@x", errors.New("421")), outcomes: []Outcome{Retry, Retry}, sent: []string{"a@x c4n4ry"}},
+		"an address refused does not stop the others":    {message: notAfter(with(func(m *notify.Message) { m.To = []string{"bad@x", "b@x"} }), 0), set: only("bad@x", notify.Permanent{Err: errors.New("550")}), outcomes: []Outcome{Sent}, sent: []string{"b@x c4n4ry"}, reasons: []string{"message.sent ", "message.failed refused"}},
+		"an address served is not served again on retry": {message: notAfter(with(func(m *notify.Message) { m.To = []string{"a@x", "bad@x"} }), 0), set: only("bad@x", errors.New("421")), outcomes: []Outcome{Retry, Retry}, sent: []string{"a@x c4n4ry"}, reasons: []string{"message.sent "}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			r := newRig(t, storetest.SQLite(t))

@@ -76,12 +76,17 @@ type scene struct {
 
 func newScene(t testing.TB, house, more string) *scene {
 	t.Helper()
+	return newSceneIn(t, houses[house], more)
+}
+
+func newSceneIn(t testing.TB, house func(context.Context, testing.TB) (*House, error), more string) *scene {
+	t.Helper()
 	if testing.Short() {
 		t.Skip("-short: needs a directory and a browser")
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), 3*time.Minute)
 	defer cancel()
-	h, err := houses[house](ctx, t)
+	h, err := house(ctx, t)
 	directorytest.Require(t, err)
 	t.Cleanup(h.Stop)
 	bin, err := program()

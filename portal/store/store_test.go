@@ -76,6 +76,7 @@ func TestStore(t *testing.T) {
 		"a session that was ended is not brought back (38)":      testSessions,
 		"user handles are stable, random and found again":        testHandles,
 		"messages leave once":                                    testOutbox,
+		"a technician reads of one case and one account":         testDeskRecord,
 		"a message that nobody finished is offered again":        testLease,
 		"the record is in order, filtered and append-only (112)": testAudit,
 		"what is over is swept, and nothing else":                testSweep,

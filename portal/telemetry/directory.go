@@ -106,6 +106,16 @@ func (t *timed) RequireChange(ctx context.Context, u directory.User) (err error)
 	return d.RequireChange(ctx, u)
 }
 
+// Watch implements directory.Watcher.
+func (t *timed) Watch(ctx context.Context, u directory.User) (_ []directory.Sighting, err error) {
+	d, ok := t.Directory.(directory.Watcher)
+	if !ok {
+		return nil, t.lacks()
+	}
+	defer t.done("watch", t.now(), &err)
+	return d.Watch(ctx, u)
+}
+
 // Authenticate implements directory.Authenticator.
 func (t *timed) Authenticate(ctx context.Context, u directory.User, pw directory.Secret) (err error) {
 	d, ok := t.Directory.(directory.Authenticator)

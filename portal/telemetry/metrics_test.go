@@ -164,6 +164,9 @@ func (d able) ChangePassword(context.Context, directory.User, directory.Secret, 
 	return d.err
 }
 func (d able) RequireChange(context.Context, directory.User) error { return d.err }
+func (d able) Watch(context.Context, directory.User) ([]directory.Sighting, error) {
+	return []directory.Sighting{{Server: "dc1:636"}}, d.err
+}
 func (d able) Search(context.Context, directory.Query) (directory.Found, error) {
 	return directory.Found{Hits: []directory.Hit{{Login: "hit"}}, More: true}, d.err
 }
@@ -203,6 +206,7 @@ func TestDirectoryIsTimedAndUnchanged(t *testing.T) {
 		directory.Lister
 		directory.Searcher
 		directory.Expirer
+		directory.Watcher
 		directory.Examiner
 	}
 	for _, c := range []struct {
@@ -241,7 +245,11 @@ func TestDirectoryIsTimedAndUnchanged(t *testing.T) {
 		if listed != 2 {
 			t.Errorf("%d people", listed)
 		}
-		for op, err := range map[string]error{"read": read, "resolve": resolve, "people": people, "search": search, "require_change": d.RequireChange(ctx, u), "rules": rules, "set_password": d.SetPassword(ctx, u, pw), "change_password": d.ChangePassword(ctx, u, pw, pw),
+		seen, watch := d.Watch(ctx, u)
+		if len(seen) != 1 {
+			t.Errorf("%+v", seen)
+		}
+		for op, err := range map[string]error{"watch": watch, "read": read, "resolve": resolve, "people": people, "search": search, "require_change": d.RequireChange(ctx, u), "rules": rules, "set_password": d.SetPassword(ctx, u, pw), "change_password": d.ChangePassword(ctx, u, pw, pw),
 			"unlock": d.Unlock(ctx, u), "authenticate": d.Authenticate(ctx, u, pw), "revoke_sessions": d.RevokeSessions(ctx, u)} {
 			if !errors.Is(err, c.err) {
 				t.Errorf("%s: %v", op, err)
@@ -251,7 +259,7 @@ func TestDirectoryIsTimedAndUnchanged(t *testing.T) {
 			t.Errorf("%+v", f)
 		}
 		body := scrape(t, m)
-		for _, op := range []string{"find", "read", "rules", "set_password", "change_password", "unlock", "authenticate", "revoke_sessions", "resolve", "search", "require_change"} {
+		for _, op := range []string{"find", "read", "rules", "set_password", "change_password", "unlock", "authenticate", "revoke_sessions", "resolve", "search", "require_change", "watch"} {
 			demand(t, body, fmt.Sprintf(`postern_directory_operation_seconds_sum{directory="corp",operation="%s",outcome="%s"} 1`, op, c.word))
 		}
 		// Five looks at the clock lie between its beginning and its end: one second each, less one for each of two people.
@@ -291,6 +299,9 @@ func TestTimedDirectoryLacksWhatTheOtherLacks(t *testing.T) {
 		}
 	}
 	if _, err := set.Search(ctx, directory.Query{Text: "ada"}); !errors.Is(err, directory.ErrUnsupported) {
+		t.Error(err)
+	}
+	if _, err := set.Watch(ctx, u); !errors.Is(err, directory.ErrUnsupported) {
 		t.Error(err)
 	}
 	if _, err := set.Resolve(ctx, u, "x"); !errors.Is(err, directory.ErrUnsupported) {

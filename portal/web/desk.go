@@ -75,12 +75,19 @@ type Seconds interface {
 	Disagree(ctx context.Context, w desk.Who, id string) error
 }
 
+// Pasts are what became of a case, and what is recorded of it.
+type Pasts interface {
+	After(ctx context.Context, w desk.Who, c *flow.Case) (desk.After, error)
+	Evidence(ctx context.Context, w desk.Who, id string) (desk.Evidence, error)
+}
+
 // Helpers are the whole of a technician's work.
 type Helpers interface {
 	Lookups
 	Calls
 	Acts
 	Seconds
+	Pasts
 }
 
 // Desk are the parts of the pages for those who run the portal; all are required.
@@ -102,11 +109,13 @@ func (d *Desk) whole() bool {
 }
 
 // readers may see how everybody stands; everyone has a role;
-// helpers help those who call; an operator turns the threat level.
+// helpers help those who call; takers may take away what is recorded of a case; an
+// operator turns the threat level.
 var (
 	readers  = []access.Role{access.Operator, access.Auditor}
 	helpers  = []access.Role{access.Technician, access.Senior}
 	operator = []access.Role{access.Operator}
+	takers   = []access.Role{access.Technician, access.Senior, access.Auditor}
 	everyone = []access.Role{access.Technician, access.Senior, access.Auditor, access.Operator}
 )
 
@@ -127,6 +136,8 @@ func (s *Site) deskRoutes() []route {
 		{path: "/desk/cases/:id/cancel", action: s.desked(helpers, s.cancelCase)},
 		{path: "/desk/cases/:id/second", action: s.desked(helpers, s.second), fields: []field{fieldDecision}},
 		{path: threatPath, page: s.desk(operator, s.deskThreat), action: s.desked(operator, s.turnThreat), fields: []field{fieldLevel, fieldCause, fieldFor}},
+		{path: "/desk/cases/:id/evidence", page: s.desk(takers, s.evidence)},
+		{path: "/desk/cases/:id/evidence.json", page: s.desk(takers, s.evidenceJSON)},
 		{path: "/desk/coverage.csv", page: s.desk(readers, s.coverageCSV)},
 	}
 	if s.Desk.Spoken {

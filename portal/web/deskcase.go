@@ -57,8 +57,15 @@ func (s *Site) deskCasePage(v *visit, p access.Principal, id string, faults ...v
 	for _, m := range can.Lost {
 		page.Lost = append(page.Lost, view.Method{ID: m.ID, Kind: m.Kind, Name: m.Name, Created: m.Created, Used: m.Used})
 	}
+	if page.Stage == "done" && err == nil {
+		page.After = s.after(v, p, c)
+	}
+	page.Evidence = !running(page.Stage)
 	return page, err
 }
+
+// running stages are followed by others.
+func running(stage string) bool { return stage != "done" && stage != "refused" && stage != "expired" }
 
 // stage is a step as the technician sees it: they prove nothing themselves.
 func stage(c *flow.Case, step flow.Step) string {

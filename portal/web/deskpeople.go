@@ -91,6 +91,13 @@ func (s *Site) personPage(v *visit, p access.Principal, id directory.ID, path st
 	have.enlist()
 	page.Directory, page.Manager, page.State, page.Frozen = u.Directory, a.Manager, u.State, a.Standing.Frozen
 	page.Methods, page.Recent, page.Can = have.list, lines(a.Recent), a.Refused == ""
+	page.Cases, page.Notices = pastCases(a.Cases), noticeLines(a.Notices)
+	for _, m := range u.Mail {
+		page.Mail = append(page.Mail, mask(m))
+	}
+	for _, n := range u.Phone {
+		page.Phone = append(page.Phone, mask(n))
+	}
 	for i := range page.Methods {
 		page.Methods[i].ID = "" // here it is neither renamed nor removed
 	}

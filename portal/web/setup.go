@@ -77,7 +77,7 @@ func lines(events []audit.Event) []view.Activity {
 	rows := make([]view.Activity, 0, len(events))
 	for _, e := range events {
 		switch e.Kind {
-		case "factor.chosen", "proof.ok", "password.intent", "unlock.intent":
+		case "factor.chosen", "proof.ok", "password.intent", "unlock.intent", audit.MessageSent:
 			continue // steps on the way: for the auditor; the person sees what came of them
 		}
 		if e.Actor != "" && e.Actor != e.Subject {

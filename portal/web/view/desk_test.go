@@ -54,7 +54,7 @@ func deskSamples() []sample {
 	wrong := askedPolicy(Fault{Field: "login", Code: "nobody"})
 	wrong.Login = `"nobody`
 	odd := explained(policy.Verdict{Unserved: "never heard of", Explanation: policy.Explanation{Plan: "default"}})
-	return append(caseSamples(), []sample{
+	return append(append(caseSamples(), careSamples()...), []sample{
 		{"desk", &DeskIndex{Frame: deskFrame()}, "desk", ""},
 		{"desk-technician", &DeskIndex{Frame: Frame{CSRF: "tok", Person: "tech1", Desk: Rooms{Open: true, Help: true}}, Waiting: []Waiting{waitingSample(), {ID: "C", Reasons: []string{"odd"}}}}, "desk", ""},
 		{"desk-hold", &DeskHold{Frame: techFrame(), Waiting: waitingSample(), Purpose: policy.Reset, Cause: "lost", Ticket: "INC-7", Whom: "ad:1", Proofs: kinds[:1]}, "second", ""},

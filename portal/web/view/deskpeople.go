@@ -40,6 +40,9 @@ type DeskPerson struct {
 	Frozen             time.Time
 	Methods            []Method
 	Recent             []Activity
+	Mail, Phone        []string // masked
+	Cases              []PastCase
+	Notices            []NoticeLine
 	Case               string // one that goes on; empty: none
 	Can                bool   // the form is there
 	Purpose            policy.Purpose
@@ -72,6 +75,8 @@ type DeskCase struct {
 	Second        string        // who said yes
 	Hear          []verify.Kind // codes of which the caller may read out
 	Heard         bool          // verified by such a code alone
+	After         *After        // how what was written stands; nil: it is not looked after
+	Evidence      bool          // there is evidence to hand on
 }
 
 // Waiting is a case that waits for a second technician.

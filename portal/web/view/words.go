@@ -70,6 +70,9 @@ func (w *words) funcs() template.FuncMap {
 		"phrases": func(p []string) string { return strings.Join(p, "|") }, "words": func(p []string) string { return strings.Join(p, "|") },
 		"passwordrules": passwordRules, "groups": groups, "otpauth": otpauth,
 		"percent": percent, "segments": segments, "plus": w.plus, "tone": strengthTone, "coded": w.coded,
+		"still": still, "suspects": suspects, "noticename": w.noticeName,
+		"zone": w.bundle.Zone,
+		"full": func(t time.Time) string { return w.bundle.DateTime(w.lang.Tag, t) },
 	}
 }
 
