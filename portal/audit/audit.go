@@ -19,6 +19,12 @@ const (
 	DeskViewed       = "desk.viewed"       // an account, by a technician
 	DeskSearched     = "desk.searched"     // somebody was looked for; the subject is who was found
 	DeskRefused      = "desk.refused"      // what a technician asked for and did not get
+
+	FiguresViewed   = "figures.viewed"   // what happened in a time, counted
+	FiguresExported = "figures.exported" // one of its tables, as a file
+	ListViewed      = "list.viewed"      // who will need help
+	ListExported    = "list.exported"
+	CountStarted    = "count.started" // everybody is read, for the lists
 )
 
 // Outcome of what an event describes.

@@ -80,10 +80,11 @@ type Desk struct {
 	Census   Census
 	Recorder Recorder
 	Help     Helpers
+	Board    Board
 }
 
 func (d *Desk) whole() bool {
-	return d == nil || d.Roles != nil && d.People != nil && d.Policy != nil && d.Census != nil && d.Recorder != nil && d.Help != nil
+	return d == nil || d.Roles != nil && d.People != nil && d.Policy != nil && d.Census != nil && d.Recorder != nil && d.Help != nil && d.Board != nil
 }
 
 // readers may see how everybody stands; everyone has a role;
@@ -110,6 +111,11 @@ func (s *Site) deskRoutes() []route {
 		{path: "/desk/cases/:id/act", action: s.desked(helpers, s.act), fields: []field{fieldAct, fieldWhich}},
 		{path: "/desk/cases/:id/cancel", action: s.desked(helpers, s.cancelCase)},
 		{path: "/desk/coverage.csv", page: s.desk(readers, s.coverageCSV)},
+		{path: "/desk/figures", page: s.desk(seers, s.deskFigures)},
+		{path: "/desk/figures/:chart.csv", page: s.desk(seers, s.figuresCSV)},
+		{path: "/desk/lists", page: s.desk(everyone, s.deskLists), action: s.desked(everyone, s.countLists)},
+		{path: "/desk/lists/:list.csv", page: s.desk(everyone, s.listCSV)},
+		{path: "/desk/lists/:list", page: s.desk(everyone, s.deskList)},
 	}
 }
 
@@ -153,7 +159,7 @@ func (v *visit) has(may []access.Role) bool {
 }
 
 func (v *visit) rooms() view.Rooms {
-	return view.Rooms{Open: v.has(everyone), Help: v.has(helpers), Policy: v.has(readers), Coverage: v.has(readers)}
+	return view.Rooms{Open: v.has(everyone), Help: v.has(helpers), Policy: v.has(readers), Coverage: v.has(readers), Figures: v.has(seers), Lists: v.has(everyone)}
 }
 
 func (s *Site) deskIndex(v *visit, _ access.Principal) error {

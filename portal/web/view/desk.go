@@ -14,6 +14,8 @@ type Rooms struct {
 	Help     bool // people, and their cases
 	Policy   bool
 	Coverage bool
+	Figures  bool
+	Lists    bool
 }
 
 // DeskIndex is GET /desk.
