@@ -25,6 +25,7 @@ type desk struct {
 	starts int
 	fail   error // of the record
 	help   helper
+	board  board
 	down   error // of whom is asked about people
 }
 
@@ -81,14 +82,14 @@ func (d *desk) recorded() []audit.Event {
 	return slices.Clone(d.events)
 }
 
-var deskRoles = access.Roles{Technician: []string{"Help Desk"}, Auditor: []string{"Audit"}, Operator: []string{"CN=Ops,DC=x"}}
+var deskRoles = access.Roles{Technician: []string{"Help Desk"}, Senior: []string{"Leads"}, Auditor: []string{"Audit"}, Operator: []string{"CN=Ops,DC=x"}}
 
 // withDesk opens a house with a desk, and a person in those groups signed in.
 func withDesk(t testing.TB, groups []string, change ...func(*Options)) (*house, *tab) {
 	t.Helper()
 	d := &desk{}
 	change = append(change, func(o *Options) {
-		o.Web.Desk = &web.Desk{Roles: deskRoles, People: d, Policy: d, Census: d, Recorder: d, Help: &d.help}
+		o.Web.Desk = &web.Desk{Roles: deskRoles, People: d, Policy: d, Census: d, Recorder: d, Help: &d.help, Board: &d.board}
 	})
 	h := build(t, change...)
 	h.desk = d

@@ -2,6 +2,7 @@ package view
 
 import (
 	"fmt"
+	"math"
 	"strconv"
 	"time"
 
@@ -61,7 +62,7 @@ func (w *words) plot(of axis, slots []Slot) drawing {
 	d := drawing{Shapes: []shape{{Class: "b1"}, {Class: "b2"}, {Class: "b3"}}}
 	step, top := scale(most)
 	for n := 0; n <= top; n += step {
-		d.Grid = append(d.Grid, tick{Y: height(n, top), X: w.mirror(plotLeft-8, 0), Label: strconv.Itoa(n), Base: n == 0})
+		d.Grid = append(d.Grid, tick{Y: tenth(height(n, top)), X: w.mirror(plotLeft-8, 0), Label: strconv.Itoa(n), Base: n == 0})
 	}
 	if len(slots) == 0 {
 		return d
@@ -71,7 +72,7 @@ func (w *words) plot(of axis, slots []Slot) drawing {
 	for i, s := range slots {
 		x := w.mirror(plotLeft+float64(i)*pitch+(pitch-wide)/2, wide)
 		if text := w.short(of, s, i, len(slots)); text != "" {
-			d.Marks = append(d.Marks, mark{X: x + wide/2, Y: plotHeight - 6, Text: text})
+			d.Marks = append(d.Marks, mark{X: min(max(tenth(x+wide/2), 14), plotWidth-14), Y: plotHeight - 6, Text: text})
 		}
 		at := 0
 		for j, n := range s.N {
@@ -81,11 +82,14 @@ func (w *words) plot(of axis, slots []Slot) drawing {
 			at += n
 		}
 		if of == spans && at > 0 {
-			d.Values = append(d.Values, mark{X: x + wide/2, Y: height(at, top) - 6, Text: strconv.Itoa(at)})
+			d.Values = append(d.Values, mark{X: tenth(x + wide/2), Y: tenth(height(at, top) - 6), Text: strconv.Itoa(at)})
 		}
 	}
 	return d
 }
+
+// tenth is fine enough for a drawing, and short to write.
+func tenth(x float64) float64 { return math.Round(x*10) / 10 }
 
 func sum(all []int) (n int) {
 	for _, one := range all {

@@ -110,7 +110,9 @@ func (b Brand) check(static func(string) string) error {
 }
 
 // shared are the files every page is parsed with.
-func shared() []string { return []string{"web/layout.html", "web/fields.html", "web/passkey.html", "web/charts.html"} }
+func shared() []string {
+	return []string{"web/layout.html", "web/fields.html", "web/passkey.html", "web/charts.html"}
+}
 
 // sources is every file, parsed once for all languages.
 type sources struct {
