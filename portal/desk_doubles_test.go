@@ -29,6 +29,7 @@ type desk struct {
 	level  access.Threat
 	blind  error // of the level
 	turns  []helpdesk.Turn
+	board  board
 	down   error // of whom is asked about people
 }
 
@@ -98,14 +99,14 @@ func (d *desk) recorded() []audit.Event {
 	return slices.Clone(d.events)
 }
 
-var deskRoles = access.Roles{Technician: []string{"Help Desk"}, Auditor: []string{"Audit"}, Operator: []string{"CN=Ops,DC=x"}}
+var deskRoles = access.Roles{Technician: []string{"Help Desk"}, Senior: []string{"Leads"}, Auditor: []string{"Audit"}, Operator: []string{"CN=Ops,DC=x"}}
 
 // withDesk opens a house with a desk, and a person in those groups signed in.
 func withDesk(t testing.TB, groups []string, change ...func(*Options)) (*house, *tab) {
 	t.Helper()
 	d := &desk{}
 	change = slices.Insert(change, 0, func(o *Options) {
-		o.Web.Desk = &web.Desk{Roles: deskRoles, People: d, Policy: d, Census: d, Recorder: d, Help: &d.help, Level: d}
+		o.Web.Desk = &web.Desk{Roles: deskRoles, People: d, Policy: d, Census: d, Recorder: d, Help: &d.help, Level: d, Board: &d.board}
 	})
 	h := build(t, change...)
 	h.desk = d

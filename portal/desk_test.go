@@ -15,7 +15,8 @@ import (
 	"postern/verify"
 )
 
-var deskPaths = []string{"/desk", "/desk/policy", "/desk/policy?login=bob", "/desk/coverage", "/desk/coverage.csv"}
+var deskPaths = []string{"/desk", "/desk/policy", "/desk/policy?login=bob", "/desk/coverage", "/desk/coverage.csv",
+	"/desk/figures", "/desk/figures?days=1", "/desk/figures/recoveries.csv", "/desk/lists", "/desk/lists/locked", "/desk/lists/locked.csv"}
 
 func TestStrangersAtTheDeskAreSentToSignIn(t *testing.T) {
 	t.Parallel()

@@ -27,7 +27,7 @@ func (h *helper) Evidence(_ context.Context, _ helpdesk.Who, id string) (helpdes
 		return helpdesk.Evidence{}, helpdesk.ErrUnknown
 	}
 	return helpdesk.Evidence{Format: helpdesk.EvidenceFormat, Case: callID, Purpose: "reset", Door: "desk", Person: helpdesk.Party{ID: "ad:bob", Login: "bob"},
-		Number: &helpdesk.Number{Matched: true, Number: "47", Wrong: 1}, Outcome: helpdesk.Outcome{Status: "done"}}, h.note("evidence")
+		Number: &helpdesk.Number{Matched: true, Number: "47", Wrong: 1}, Outcome: helpdesk.Result{Status: "done"}}, h.note("evidence")
 }
 
 var evidencePaths = []string{"/desk/cases/" + callID + "/evidence", "/desk/cases/" + callID + "/evidence.json"}

@@ -35,6 +35,7 @@ func (h *house) posts() map[string][]string {
 	}
 	if h.desk != nil {
 		forms["/desk/coverage"] = nil
+		forms["/desk/lists"] = nil
 		forms["/desk/people/:id/open"] = []string{"purpose", "reset", "cause", "lost", "ticket", "INC-7"}
 		forms["/desk/threat"] = []string{"level", "raised", "cause", "an attack", "for", "1"}
 		forms["/desk/cases/:id/match"] = []string{"number", "47"}

@@ -243,6 +243,9 @@ func (d *demo) enrol(ctx context.Context, p *program) error {
 	if d.samples, err = enrolSamples(ctx, p.db, p.people, people, p.keys.Derive(keyRecovery), d.now); err != nil {
 		return err
 	}
+	if err := recordHistory(ctx, p.db, d.samples, d.now()); err != nil {
+		return err
+	}
 	d.say("  authenticator apps and recovery codes for %d of them", len(people)-len(unenrolled))
 	return writeJSON(filepath.Join(d.dir, samplesFile), d.samples)
 }

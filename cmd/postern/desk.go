@@ -46,7 +46,18 @@ func (p *program) desk(extras extras, own *enrol.Service) (*web.Desk, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &web.Desk{Roles: p.cfg.Access.Roles, People: people, Policy: p.policy, Census: p.census, Recorder: p.db, Help: help, Spoken: p.policy.Spoken(), Level: p.cfg.threat(p.db, p.now)}, nil
+	board, err := p.board()
+	if err != nil {
+		return nil, err
+	}
+	return &web.Desk{Roles: p.cfg.Access.Roles, People: people, Policy: p.policy, Census: p.census, Recorder: p.db, Help: help, Spoken: p.policy.Spoken(),
+		Level: p.cfg.threat(p.db, p.now), Board: board}, nil
+}
+
+// board is what happened, and who will need help. The census must be there.
+func (p *program) board() (*desk.Board, error) {
+	return desk.NewBoard(desk.BoardOptions{People: p.people, Roles: p.cfg.Access.Roles, Scope: reach{p.cfg.Access}, Policy: p.policy, Past: p.db, Noter: p.db,
+		Counts: p.census, Zone: p.cfg.zone, Now: p.now})
 }
 
 // reach is whom technicians may help.

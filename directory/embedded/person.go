@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"strings"
+	"time"
 
 	"postern/directory"
 )
@@ -33,6 +34,7 @@ type Person struct {
 	MustChange      bool
 	NeverExpires    bool // the password
 	PasswordExpired bool
+	PasswordAge     time.Duration // since it was set; zero: an hour
 	AccountExpired  bool
 }
 
@@ -91,6 +93,8 @@ func SamplePeople(random io.Reader) ([]Person, error) {
 			p.MustChange = true
 		case "expired1":
 			p.PasswordExpired = true
+		case "user17", "user18":
+			p.PasswordAge = domainPolicy(0).maxAge - time.Duration(i)*12*time.Hour // expires in eight days
 		case "disabled1":
 			p.Disabled = true
 		case "admin1":

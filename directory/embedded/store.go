@@ -170,6 +170,9 @@ func (d *data) add(p Person, random io.Reader, now time.Time) error {
 			a.missed(pol, now)
 		}
 	}
+	if p.PasswordAge > 0 {
+		a.PasswordSet = now.Add(-p.PasswordAge)
+	}
 	if p.MustChange {
 		a.PasswordSet = time.Time{}
 	}

@@ -23,6 +23,12 @@ const (
 	DeskRefused      = "desk.refused"  // what a technician asked for and did not get
 	DeskWatched      = "desk.watched"  // whether a change has arrived, and who still tries; Reason "still_trying" when somebody does
 	DeskEvidence     = "desk.evidence" // all that is recorded of a case, taken away for a ticket
+
+	FiguresViewed   = "figures.viewed"   // what happened in a time, counted
+	FiguresExported = "figures.exported" // one of its tables, as a file
+	ListViewed      = "list.viewed"      // who will need help
+	ListExported    = "list.exported"
+	CountStarted    = "count.started" // everybody is read, for the lists
 )
 
 // MessageSent is a message that a relay took; Detail has its channel and template, and

@@ -40,7 +40,7 @@ type Evidence struct {
 	Others    []Other    `json:"others"`  // who else did something: a second technician
 	Acts      []Deed     `json:"acts"`    // what was done to the account, or tried
 	Notices   []Notice   `json:"notices"` // who was told
-	Outcome   Outcome    `json:"outcome"`
+	Outcome   Result     `json:"outcome"`
 	Receipts  []string   `json:"receipts"` // what people can quote
 
 	// Complete is false where the record has more lines of the case than are here.
@@ -121,8 +121,8 @@ type Notice struct {
 	Person bool `json:"person"`
 }
 
-// Outcome is how it ended.
-type Outcome struct {
+// Result is how it ended.
+type Result struct {
 	Status string    `json:"status"` // running, done, refused, expired, unknown
 	Reason string    `json:"reason,omitempty"`
 	At     time.Time `json:"at,omitzero"`

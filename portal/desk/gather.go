@@ -81,8 +81,8 @@ func (s *Service) maySee(ctx context.Context, w Who, roles []access.Role, began 
 }
 
 // outcome is how the row says it stands.
-func (s *Service) outcome(c *flow.Case) Outcome {
-	o := Outcome{Status: "running", Reason: string(c.Why()), At: c.Outcome.At}
+func (s *Service) outcome(c *flow.Case) Result {
+	o := Result{Status: "running", Reason: string(c.Why()), At: c.Outcome.At}
 	switch c.Next(s.Now()) {
 	case flow.StepDone:
 		o.Status = "done"
@@ -155,7 +155,7 @@ func (ev *Evidence) add(e audit.Event) {
 	case audit.MessageSent, audit.MessageFailed:
 		ev.Notices = append(ev.Notices, notice(e, string(e.Subject) == ev.Person.ID))
 	case "case.closed":
-		ev.Outcome = Outcome{Status: "refused", Reason: e.Reason, At: e.At}
+		ev.Outcome = Result{Status: "refused", Reason: e.Reason, At: e.At}
 	}
 	if slices.Contains(deeds, e.Kind) && e.Outcome != audit.Intent {
 		ev.deed(e)
@@ -179,12 +179,12 @@ func ends(purpose, kind string) bool {
 	return map[string]string{"reset": "password.reset", "change": "password.changed", "unlock": "account.unlocked", "assist": "caller.verified"}[purpose] == kind
 }
 
-func ending(e audit.Event) Outcome {
+func ending(e audit.Event) Result {
 	status := map[audit.Outcome]string{audit.OK: "done", audit.Unknown: "unknown"}[e.Outcome]
 	if status == "" {
 		status = "refused"
 	}
-	return Outcome{Status: status, Reason: e.Reason, At: e.At}
+	return Result{Status: status, Reason: e.Reason, At: e.At}
 }
 
 func (ev *Evidence) number() *Number {

@@ -18,7 +18,7 @@ const (
 	Velocity  = "velocity"   // more acts in an hour than one does
 	Again     = "again"      // the same person twice a day
 	NewFactor = "new_factor" // a reset while a factor is new
-	Hours     = "hours"      // when the desk is not staffed
+	OffHours  = "hours"      // when the desk is not staffed
 	FourEyes  = "four_eyes"  // accounts that always take two
 	Crossing  = "crossing"   // beyond the technician's own scope
 	Threat    = "threat"     // the threat level is raised
@@ -53,7 +53,7 @@ func (s *Service) reasons(ctx context.Context, w Who, roles []access.Role, u dir
 		// Whoever got a factor of their own in takes the password next.
 		add(slices.ContainsFunc(have, func(m verify.Credential) bool { return s.Now().Sub(m.Created) < s.Cooling }), NewFactor)
 	}
-	add(!s.Hours(s.Now()), Hours)
+	add(!s.Hours(s.Now()), OffHours)
 	add(s.FourEyes.Holds(u), FourEyes)
 	add(!s.Scope.Of(roles, u), Crossing)
 	level, err := s.Threats.Threat(ctx)

@@ -41,7 +41,7 @@ func TestWhatTakesASecondTechnician(t *testing.T) {
 	}
 	r.have[0].Created = r.now.Add(-24 * time.Hour)
 	r.closed = true
-	if why := r.waits(lead, "x:boss", policy.Reset); !slices.Equal(why, []string{desk.Hours}) {
+	if why := r.waits(lead, "x:boss", policy.Reset); !slices.Equal(why, []string{desk.OffHours}) {
 		t.Errorf("at night: %v", why)
 	}
 	r.closed, r.now = false, r.now.Add(24*time.Hour)

@@ -18,29 +18,29 @@ const (
 	mostNotices = 8
 )
 
-// Past is a case of somebody, open or over.
-type Past struct {
+// PastCase is a case of somebody, open or over.
+type PastCase struct {
 	ID      string
 	Purpose string
 	Door    string
 	Began   time.Time
 	By      Party // who began it, where that was not the person; zero else
-	Outcome Outcome
+	Outcome Result
 	// Mine is a case that whoever looks goes on with, and Open one of which they may
 	// have the evidence.
 	Mine, Open bool
 }
 
 // past are the latest cases of an account, from the record: rows go after a day.
-func (s *Service) past(ctx context.Context, w Who, roles []access.Role, id directory.ID) (list []Past, err error) {
+func (s *Service) past(ctx context.Context, w Who, roles []access.Role, id directory.ID) (list []PastCase, err error) {
 	events, err := s.History.CaseEnds(ctx, id, 8*mostPast)
 	if err != nil {
 		return nil, unavailable(err)
 	}
-	ended := map[string]Outcome{}
+	ended := map[string]Result{}
 	for _, e := range events { // the newest first: what came last is how it ended
 		if _, known := ended[e.Case]; !known && (e.Kind == "case.closed" || ends(e.Purpose, e.Kind)) {
-			ended[e.Case] = Outcome{Status: "refused", Reason: e.Reason, At: e.At}
+			ended[e.Case] = Result{Status: "refused", Reason: e.Reason, At: e.At}
 			if e.Kind != "case.closed" {
 				ended[e.Case] = ending(e)
 			}
@@ -48,7 +48,7 @@ func (s *Service) past(ctx context.Context, w Who, roles []access.Role, id direc
 		if e.Kind != "case.started" || e.Outcome != audit.OK || len(list) == mostPast {
 			continue
 		}
-		p := Past{ID: e.Case, Purpose: e.Purpose, Door: e.Door, Began: e.At, Outcome: ended[e.Case]}
+		p := PastCase{ID: e.Case, Purpose: e.Purpose, Door: e.Door, Began: e.At, Outcome: ended[e.Case]}
 		if p.Outcome.Status == "" {
 			if p.Outcome, err = s.stands(ctx, e.Case); err != nil {
 				return nil, err
@@ -66,13 +66,13 @@ func (s *Service) past(ctx context.Context, w Who, roles []access.Role, id direc
 }
 
 // stands is how a case stands of which the record has no end.
-func (s *Service) stands(ctx context.Context, id string) (Outcome, error) {
+func (s *Service) stands(ctx context.Context, id string) (Result, error) {
 	c, err := s.Cases.Load(ctx, id)
 	if errors.Is(err, flow.ErrNoCase) {
-		return Outcome{Status: "expired"}, nil
+		return Result{Status: "expired"}, nil
 	}
 	if err != nil {
-		return Outcome{}, err
+		return Result{}, err
 	}
 	return s.outcome(c), nil
 }

@@ -21,7 +21,7 @@ type Account struct {
 	Standing access.Standing
 	Recent   []audit.Event
 	Open     *flow.Case // the technician's own, still running; nil: none
-	Cases    []Past     // open ones and past ones, newest first
+	Cases    []PastCase // open ones and past ones, newest first
 	Notices  []Notice   // sent to them, newest first
 	// Refused is why no case can be begun; empty: one can. Of whom it is self, staff,
 	// privileged or denied nothing but the name is there.

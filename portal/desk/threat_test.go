@@ -14,7 +14,6 @@ import (
 	"postern/portal/desk"
 	"postern/portal/flow"
 	"postern/portal/notify"
-	"postern/portal/policy"
 	"postern/verify"
 )
 

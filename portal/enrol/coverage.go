@@ -77,6 +77,8 @@ type Coverage struct {
 	// Outside counts, by why, the accounts that the portal does not act on and that
 	// have nothing enrolled: every service account of a directory is among them.
 	Outside map[string]int
+	// Rolls are the lists of those whom the policy serves, frozen ones too.
+	Rolls directory.Rolls
 }
 
 // Covered is one person, and the ways open to them.
@@ -165,6 +167,7 @@ func (s Survey) Coverage(ctx context.Context) (Coverage, error) {
 	for i, a := range answers {
 		out.add(ids[i], a, len(held[ids[i]]) > 0)
 	}
+	out.Rolls = rolls(answers)
 	byLogin := func(a, b Covered) int { return cmp.Or(cmp.Compare(a.Login, b.Login), cmp.Compare(a.ID, b.ID)) }
 	slices.SortFunc(out.People, byLogin)
 	slices.SortFunc(out.Unserved, byLogin)
@@ -193,7 +196,9 @@ func (s Survey) list(ctx context.Context, held map[directory.ID][]Holding) (ever
 // answer is what came of asking about one account.
 type answer struct {
 	Covered
-	gone bool
+	gone      bool
+	on        []onList
+	directory string
 }
 
 func (c *Coverage) add(id directory.ID, a answer, holds bool) {
@@ -230,6 +235,7 @@ func (s Survey) ask(ctx context.Context, id directory.ID, held []Holding) (a ans
 	if a.Unserved = s.Judge.Explain(u, policy.Means{}).Unserved; a.Unserved != "" {
 		return a, nil
 	}
+	a.on, a.directory = lists(u, s.Now()), u.Directory
 	if s.Observe != nil {
 		if err := s.Observe(ctx, u); err != nil {
 			return a, err

@@ -102,10 +102,11 @@ type Desk struct {
 	// is there a route that takes one.
 	Spoken bool
 	Level  Switch
+	Board  Board
 }
 
 func (d *Desk) whole() bool {
-	return d == nil || d.Roles != nil && d.People != nil && d.Policy != nil && d.Census != nil && d.Recorder != nil && d.Help != nil && d.Level != nil
+	return d == nil || d.Roles != nil && d.People != nil && d.Policy != nil && d.Census != nil && d.Recorder != nil && d.Help != nil && d.Level != nil && d.Board != nil
 }
 
 // readers may see how everybody stands; everyone has a role;
@@ -139,6 +140,11 @@ func (s *Site) deskRoutes() []route {
 		{path: "/desk/cases/:id/evidence", page: s.desk(takers, s.evidence)},
 		{path: "/desk/cases/:id/evidence.json", page: s.desk(takers, s.evidenceJSON)},
 		{path: "/desk/coverage.csv", page: s.desk(readers, s.coverageCSV)},
+		{path: "/desk/figures", page: s.desk(seers, s.deskFigures)},
+		{path: "/desk/figures/:chart.csv", page: s.desk(seers, s.figuresCSV)},
+		{path: "/desk/lists", page: s.desk(everyone, s.deskLists), action: s.desked(everyone, s.countLists)},
+		{path: "/desk/lists/:list.csv", page: s.desk(everyone, s.listCSV)},
+		{path: "/desk/lists/:list", page: s.desk(everyone, s.deskList)},
 	}
 	if s.Desk.Spoken {
 		list = append(list, route{path: "/desk/cases/:id/heard", action: s.desked(helpers, s.heard), fields: []field{fieldFactor, fieldAnswer}})
@@ -189,7 +195,7 @@ func (v *visit) has(may []access.Role) bool {
 }
 
 func (v *visit) rooms() view.Rooms {
-	return view.Rooms{Open: v.has(everyone), Help: v.has(helpers), Policy: v.has(readers), Coverage: v.has(readers), Threat: v.has(operator)}
+	return view.Rooms{Open: v.has(everyone), Help: v.has(helpers), Policy: v.has(readers), Coverage: v.has(readers), Threat: v.has(operator), Figures: v.has(seers), Lists: v.has(everyone)}
 }
 
 func (s *Site) deskIndex(v *visit, p access.Principal) error {

@@ -117,7 +117,7 @@ func noticeLines(list []desk.Notice) (lines []view.NoticeLine) {
 }
 
 // pastCases lead to what whoever looks may see of them.
-func pastCases(list []desk.Past) (cases []view.PastCase) {
+func pastCases(list []desk.PastCase) (cases []view.PastCase) {
 	for _, p := range list {
 		c := view.PastCase{ID: p.ID, Purpose: p.Purpose, Door: p.Door, Began: p.Began, By: p.By.Login, Status: p.Outcome.Status, Reason: p.Outcome.Reason}
 		switch {

@@ -15,6 +15,8 @@ type Rooms struct {
 	Policy   bool
 	Coverage bool
 	Threat   bool // the switch
+	Figures  bool
+	Lists    bool
 }
 
 // DeskIndex is GET /desk.

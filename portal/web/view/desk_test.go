@@ -84,9 +84,9 @@ func deskSamples() []sample {
 		{"desk-policy-purpose", askedPolicy(Fault{Field: "purpose", Code: "bad_choice"}), "policy", "bad_choice"},
 		{"desk-policy-door", askedPolicy(Fault{Field: "door", Code: "bad_choice"}), "policy", "bad_choice"},
 		{"desk-policy-form", askedPolicy(Fault{Code: "bad_form"}), "policy", "bad_form"},
-		{"desk-threat", &DeskThreat{Frame: operatorFrame(), Spans: spans()}, "threat", ""},
-		{"desk-threat-wrong", &DeskThreat{Frame: operatorFrame(Fault{Field: "cause", Code: "bad_cause"}), Spans: spans(), For: time.Hour, Cause: "<b>"}, "threat", "bad_cause"},
-		{"desk-threat-raised", &DeskThreat{Frame: raisedFrame(), Spans: spans()}, "threat", ""},
+		{"desk-threat", &DeskThreat{Frame: operatorFrame(), Spans: fors()}, "threat", ""},
+		{"desk-threat-wrong", &DeskThreat{Frame: operatorFrame(Fault{Field: "cause", Code: "bad_cause"}), Spans: fors(), For: time.Hour, Cause: "<b>"}, "threat", "bad_cause"},
+		{"desk-threat-raised", &DeskThreat{Frame: raisedFrame(), Spans: fors()}, "threat", ""},
 		{"desk-raised", &DeskIndex{Frame: raisedFrame()}, "desk", ""},
 		{"desk-coverage", &DeskCoverage{Frame: deskFrame(), Count: countSample(4)}, "coverage", ""},
 		{"desk-coverage-more", &DeskCoverage{Frame: deskFrame(), Count: func() *Count { c := countSample(3); c.More = 5; return c }()}, "coverage", ""},
@@ -108,7 +108,7 @@ func raisedFrame() Frame {
 	return f
 }
 
-func spans() []time.Duration { return []time.Duration{time.Hour, 12 * time.Hour, 7 * 24 * time.Hour} }
+func fors() []time.Duration { return []time.Duration{time.Hour, 12 * time.Hour, 7 * 24 * time.Hour} }
 
 func techFrame(faults ...Fault) Frame {
 	return Frame{CSRF: "tok", Person: "tech1", Desk: Rooms{Open: true, Help: true}, Faults: faults}

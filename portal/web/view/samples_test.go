@@ -155,5 +155,5 @@ func samples() []sample {
 	for _, topic := range Topics() {
 		list = append(list, sample{"help-" + topic, &Help{Frame: f, Topic: topic}, "help", ""})
 	}
-	return append(list, deskSamples()...)
+	return append(append(list, deskSamples()...), figureSamples()...)
 }

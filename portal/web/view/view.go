@@ -110,7 +110,9 @@ func (b Brand) check(static func(string) string) error {
 }
 
 // shared are the files every page is parsed with.
-func shared() []string { return []string{"web/layout.html", "web/fields.html", "web/passkey.html"} }
+func shared() []string {
+	return []string{"web/layout.html", "web/fields.html", "web/passkey.html", "web/charts.html"}
+}
 
 // sources is every file, parsed once for all languages.
 type sources struct {
@@ -235,7 +237,8 @@ func pages() []Page {
 		&NewPassword{Purpose: "reset"}, &Applying{Purpose: "reset"}, &Done{Purpose: "reset"}, &Refused{Purpose: "reset"},
 		&Expired{Purpose: "reset"}, &ErrorPage{}, &Me{}, &Factors{}, &OfferTOTP{}, &OfferPasskey{}, &OfferYubiKey{}, &OfferCodes{},
 		&Remove{Method: Method{Kind: "totp"}}, &ActivityLog{}, &Help{Topic: Topics()[0]}, &Demo{},
-		&DeskIndex{}, &DeskPeople{Found: []Hit{{}}}, &DeskPerson{}, &DeskCase{Purpose: "reset", Stage: "code"}, &DeskHold{Purpose: "reset", Waiting: Waiting{Reasons: []string{""}}}, &DeskEvidence{Purpose: "reset", Door: "desk"}, &DeskProof{}, &DeskPolicy{Who: &Explained{}}, &DeskCoverage{Count: &Count{}}, &DeskThreat{Frame: Frame{Threat: &Threat{}}}}
+		&DeskIndex{}, &DeskPeople{Found: []Hit{{}}}, &DeskPerson{}, &DeskCase{Purpose: "reset", Stage: "code"}, &DeskHold{Purpose: "reset", Waiting: Waiting{Reasons: []string{""}}}, &DeskEvidence{Purpose: "reset", Door: "desk"}, &DeskProof{}, &DeskPolicy{Who: &Explained{}}, &DeskCoverage{Count: &Count{}}, &DeskThreat{Frame: Frame{Threat: &Threat{}}},
+		&DeskFigures{Shown: &Figures{Coverage: &Count{}}}, &DeskLists{}, &DeskList{List: "locked", People: []ListedRow{{}}}}
 }
 
 func readIcons(o Options) (map[string]string, error) {

@@ -69,6 +69,7 @@ func (w *words) funcs() template.FuncMap {
 		"unfit": unfit, "origin": w.origin, "names": w.names, "settles": func(p *Choose) bool { return !p.Settles.IsZero() }, "replaceable": replaceable,
 		"phrases": func(p []string) string { return strings.Join(p, "|") }, "words": func(p []string) string { return strings.Join(p, "|") },
 		"passwordrules": passwordRules, "groups": groups, "otpauth": otpauth,
+		"plot": w.plot, "long": w.long, "took": w.took, "charted": charted, "over": over, "because": w.because, "most": most, "sum": sum, "listicon": listIcon,
 		"percent": percent, "segments": segments, "plus": w.plus, "tone": strengthTone, "coded": w.coded,
 		"still": still, "suspects": suspects, "noticename": w.noticeName,
 		"zone": w.bundle.Zone,
