@@ -77,7 +77,7 @@ func Run(t *testing.T, f Fixture) {
 		test func(*testing.T, *suite)
 	}{
 		{"Find", testFind}, {"AliasesAreOneAccount", testAliases}, {"AmbiguousIsNotFound", testAmbiguous},
-		{"OddNames", testOddNames}, {"ReadById", testRead}, {"Deadline", testDeadline}, {"States", testStates},
+		{"OddNames", testOddNames}, {"ReadById", testRead}, {"Deadline", testDeadline}, {"States", testStates}, {"StatesAndLists", testLists},
 		{"Privileged", testPrivileged}, {"Rules", testRules}, {"Authenticate", testAuthenticate},
 		{"EmptyPassword", testEmptyPassword}, {"Reset", testReset}, {"ResetRefusals", testResetRefusals},
 		{"ResetLeavesTheRestAlone", testResetLeavesStates}, {"ExactBytes", testExactBytes}, {"Change", testChange},

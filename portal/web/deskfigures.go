@@ -124,14 +124,12 @@ func (s *Site) figured(f desk.Figures) *view.Figures {
 		out.Outcomes = append(out.Outcomes, row)
 	}
 	for i, r := range f.Refusals {
-		out.Noes += r.N
 		if i < mostReasons {
 			out.Refusals = append(out.Refusals, view.RefusalRow{Where: r.Where, Reason: r.Reason, N: r.N})
 		}
 	}
 	out.OtherReasons = max(0, len(f.Refusals)-mostReasons)
 	for i, one := range f.Technicians {
-		out.Cases += one.Begun
 		if i < mostTechnicians {
 			out.Technicians = append(out.Technicians, view.TechnicianRow{Login: one.Login, Begun: one.Begun, Finished: one.Finished, Acts: one.Acts, Refused: one.Refused})
 		}

@@ -31,17 +31,18 @@ const (
 
 // drawing is a chart, placed. Every number in it is in the table below it too.
 type drawing struct {
+	Lines  string // across, for Grid
+	Floor  string // the lowest of them
 	Grid   []tick
 	Marks  []mark // under the bars
 	Values []mark // above them
 	Shapes []shape
 }
 
+// tick is a step of the axis: its line, and where its label stands.
 type tick struct {
-	Y     float64
-	X     float64 // of the label
-	Label string
-	Base  bool
+	Y, X, At float64
+	Label    string
 }
 
 type mark struct {
@@ -61,8 +62,14 @@ func (w *words) plot(of axis, slots []Slot) drawing {
 	}
 	d := drawing{Shapes: []shape{{Class: "b1"}, {Class: "b2"}, {Class: "b3"}}}
 	step, top := scale(most)
+	line := func(y float64) string {
+		return fmt.Sprintf("M%v %vh%v", w.mirror(plotLeft, plotWidth-plotLeft), y, plotWidth-plotLeft)
+	}
+	d.Floor = line(plotBase)
 	for n := 0; n <= top; n += step {
-		d.Grid = append(d.Grid, tick{Y: tenth(height(n, top)), X: w.mirror(plotLeft-8, 0), Label: strconv.Itoa(n), Base: n == 0})
+		y := tenth(height(n, top))
+		d.Grid = append(d.Grid, tick{Y: y, X: w.mirror(plotLeft-8, 0), At: y + 5, Label: strconv.Itoa(n)})
+		d.Lines += line(y)
 	}
 	if len(slots) == 0 {
 		return d
@@ -135,11 +142,13 @@ func door(x, wide, bottom, top float64, hollow, last bool) string {
 	if hollow {
 		x, wide, bottom, top = x+1, wide-2, bottom-1.5, min(top+1, bottom-2)
 	}
+	x, wide = tenth(x), tenth(wide)
+	b, y := math.Round(bottom), math.Round(top)
 	if !last {
-		return fmt.Sprintf("M%.1f %.1fV%.1fh%.1fV%.1fz", x, bottom, top, wide, bottom)
+		return fmt.Sprintf("M%v %vV%vh%vV%vz", x, b, y, wide, b)
 	}
-	arch := min(wide/2, bottom-top)
-	return fmt.Sprintf("M%.1f %.1fV%.1fa%.1f %.1f 0 0 1 %.1f 0V%.1fz", x, bottom, top+arch, wide/2, arch, wide, bottom)
+	arch := math.Round(min(wide/2, b-y))
+	return fmt.Sprintf("M%v %vV%va%v %v 0 0 1 %v 0V%vz", x, b, y+arch, tenth(wide/2), arch, wide, b)
 }
 
 // short is what stands under a slot; not under each, where there are many.
@@ -176,7 +185,7 @@ func minutes(d time.Duration) int { return int(d / time.Minute) }
 func (w *words) long(of axis, s Slot) string {
 	switch of {
 	case days:
-		return w.bundle.Date(w.lang.Tag, s.At)
+		return w.say("figures.day", i18n.Args{"Day": s.At.Day(), "Month": i18n.Msg("month.m" + strconv.Itoa(int(s.At.Month())))})
 	case hours:
 		return w.bundle.Clock(w.lang.Tag, s.At)
 	case clock:

@@ -190,6 +190,8 @@ func TestTheMenuShowsWhatIsOpen(t *testing.T) {
 		{Open: true}:               "/desk",
 		{Open: true, Policy: true}: "/desk /desk/policy",
 		{Open: true, Coverage: true, Policy: true}: "/desk /desk/policy /desk/coverage",
+		{Open: true, Lists: true}:                  "/desk /desk/lists",
+		{Open: true, Lists: true, Figures: true}:   "/desk /desk/lists /desk/figures",
 	} {
 		for _, p := range []Page{&Me{Frame: Frame{Person: "a", Desk: rooms}}, &DeskIndex{Frame: Frame{Person: "a", Desk: rooms}}} {
 			var b bytes.Buffer

@@ -29,10 +29,8 @@ type Figures struct {
 	Times            []Slot
 	Hours            []Slot
 	Outcomes         []OutcomeRow
-	Noes             int // refusals of all reasons
 	Refusals         []RefusalRow
 	OtherReasons     int // not in Refusals
-	Cases            int // at the desk
 	Technicians      []TechnicianRow
 	OtherTechnicians int
 	Coverage         *Count // nil: not counted yet

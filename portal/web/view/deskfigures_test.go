@@ -19,7 +19,7 @@ func seerFrame(faults ...Fault) Frame {
 
 func figuresSample(today bool) *Figures {
 	f := &Figures{Today: today, From: at(-43200), At: sampleNow, Done: 672, Alone: 611, Refused: 155, Median: 72 * time.Second, Ninety: 170 * time.Second, Timeless: 1, LockedNow: 3,
-		Noes: 90, OtherReasons: 2, Cases: 61, OtherTechnicians: 1, Coverage: countSample(0)}
+		OtherReasons: 2, OtherTechnicians: 1, Coverage: countSample(0)}
 	n := 30
 	if today {
 		n = 25
@@ -117,7 +117,7 @@ func TestNothingLeavesAChart(t *testing.T) {
 				t.Errorf("%s, %s: %d parts, want %d", lang, name, doors, want)
 			}
 			last := d.Grid[len(d.Grid)-1]
-			if len(d.Grid) > 6 || last.Y < plotTop || !d.Grid[0].Base || math.IsNaN(last.Y) {
+			if len(d.Grid) > 6 || last.Y < plotTop || d.Grid[0].Y != plotBase || math.IsNaN(last.Y) {
 				t.Errorf("%s, %s: %+v", lang, name, d.Grid)
 			}
 		}
