@@ -115,4 +115,3 @@ func TestAPersonIsToldOfTheApprovalWhereTheyChoose(t *testing.T) {
 		t.Errorf("signing in: %d", a.StatusCode)
 	}
 }
-
