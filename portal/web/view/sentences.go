@@ -47,6 +47,8 @@ func stray(p Page) *Fault {
 		}
 	case *Welcome:
 		fields = []string{"current"}
+	case *DeskThreat:
+		fields = []string{"cause"}
 	case *Answer:
 		fields = []string{"answer"}
 	case *Approve:
