@@ -6,6 +6,7 @@ import (
 	"errors"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -399,5 +400,24 @@ func TestTheAccountShowsItsPast(t *testing.T) {
 	r.lost = errors.New("database is locked")
 	if _, err := r.See(t.Context(), r.who("x:tech", 0), "x:ann"); !errors.Is(err, flow.ErrUnavailable) {
 		t.Errorf("%v", err)
+	}
+}
+
+// Many tabs at once are one look.
+func TestOneLookServesEverybodyWhoWaits(t *testing.T) {
+	r := newRig(t)
+	c, w := r.done("C1", policy.Reset), r.who("x:tech", 0)
+	r.seen = []directory.Sighting{{Server: "dc1", PasswordSet: r.now}}
+	var all sync.WaitGroup
+	for range 20 {
+		all.Go(func() {
+			if a, err := r.After(t.Context(), w, c); err != nil || len(a.Servers) != 1 {
+				t.Errorf("%+v, %v", a, err)
+			}
+		})
+	}
+	all.Wait()
+	if r.looks != 1 || len(r.event) != 1 {
+		t.Errorf("%d looks, %d lines of the record", r.looks, len(r.event))
 	}
 }
