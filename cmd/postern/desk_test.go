@@ -12,7 +12,7 @@ func TestWithoutRolesThereIsNoDesk(t *testing.T) {
 		t.Error("somebody has a role without anybody having said so")
 	}
 	p := &program{cfg: DefaultConfig()}
-	if desk, err := p.desk(extras{}, nil); desk != nil || err != nil || p.census != nil {
+	if desk, err := p.desk(extras{}, nil, nil); desk != nil || err != nil || p.census != nil {
 		t.Errorf("%+v, %v", desk, err)
 	}
 	dir, text := valid(t)

@@ -2,6 +2,7 @@ package store
 
 import (
 	"postern/portal/audit"
+	"postern/portal/desk"
 	"postern/portal/enrol"
 	"postern/portal/flow"
 	"postern/portal/session"
@@ -19,4 +20,5 @@ var (
 	_ session.Store  = (*DB)(nil)
 	_ audit.Reader   = (*DB)(nil)
 	_ verify.Vault   = (*DB)(nil)
+	_ desk.Spent     = (*DB)(nil)
 )

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"slices"
-	"time"
 
 	"github.com/gofiber/fiber/v2"
 
@@ -55,14 +54,14 @@ type Lookups interface {
 // Calls are what goes on while somebody is on the telephone.
 type Calls interface {
 	Open(ctx context.Context, w desk.Who, id directory.ID, o desk.Order) (*flow.Case, error)
-	Match(ctx context.Context, w desk.Who, id, number string) (*flow.Case, error)
+	Match(ctx context.Context, w desk.Who, id, number, once string) (*flow.Case, error)
 	Cancel(ctx context.Context, w desk.Who, id string) error
 }
 
 // Acts are what can be done for a caller who was verified.
 type Acts interface {
 	Choices(ctx context.Context, c *flow.Case) (desk.Choices, error)
-	Do(ctx context.Context, w desk.Who, id string, act desk.Act, credential string) error
+	Do(ctx context.Context, w desk.Who, id string, act desk.Act, credential, once string) error
 }
 
 // Helpers are the whole of a technician's work.
@@ -94,9 +93,6 @@ var (
 	everyone = []access.Role{access.Technician, access.Senior, access.Auditor, access.Operator}
 )
 
-// deskProof is how old a proof may be that opens the desk.
-const deskProof = 12 * time.Hour
-
 func (s *Site) deskRoutes() []route {
 	return []route{
 		{path: "/desk", page: s.desk(everyone, s.deskIndex)},
@@ -104,10 +100,10 @@ func (s *Site) deskRoutes() []route {
 		{path: "/desk/coverage", page: s.desk(readers, s.deskCoverage), action: s.desked(readers, s.count)},
 		{path: "/desk/people", page: s.desk(helpers, s.people)},
 		{path: "/desk/people/:id", page: s.desk(helpers, s.person)},
-		{path: "/desk/people/:id/open", action: s.desked(helpers, s.openCase), fields: []field{fieldPurpose, fieldCause, fieldTicket, fieldSend}},
+		{path: "/desk/people/:id/open", action: s.desked(helpers, s.openCase), fields: []field{fieldPurpose, fieldCause, fieldTicket, fieldSend, fieldOnce}},
 		{path: "/desk/cases/:id", page: s.desk(helpers, s.deskCase)},
-		{path: "/desk/cases/:id/match", action: s.desked(helpers, s.match), fields: []field{fieldNumber}},
-		{path: "/desk/cases/:id/act", action: s.desked(helpers, s.act), fields: []field{fieldAct, fieldWhich}},
+		{path: "/desk/cases/:id/match", action: s.desked(helpers, s.match), fields: []field{fieldNumber, fieldOnce}},
+		{path: "/desk/cases/:id/act", action: s.desked(helpers, s.act), fields: []field{fieldAct, fieldWhich, fieldOnce}},
 		{path: "/desk/cases/:id/cancel", action: s.desked(helpers, s.cancelCase)},
 		{path: "/desk/coverage.csv", page: s.desk(readers, s.coverageCSV)},
 	}
@@ -121,7 +117,10 @@ func (s *Site) desk(may []access.Role, page func(*visit, access.Principal) error
 		if !v.has(may) {
 			return fiber.ErrNotFound
 		}
-		if p.Bound() && p.Fresh(s.Now(), deskProof) {
+		if p.Bound() && v.session.AtDesk(s.Now()) {
+			if err := s.useDesk(v); err != nil {
+				return err
+			}
 			return page(v, p)
 		}
 		if v.Method() == fiber.MethodPost {

@@ -53,7 +53,7 @@ func deskSamples() []sample {
 	return append(caseSamples(), []sample{
 		{"desk", &DeskIndex{deskFrame()}, "desk", ""},
 		{"desk-technician", &DeskIndex{Frame{CSRF: "tok", Person: "tech1", Desk: Rooms{Open: true, Help: true}}}, "desk", ""},
-		{"desk-people", &DeskPeople{Frame: techFrame(), Asked: `"user1`, Looked: true, Found: []Hit{{"ad:1", "user1", "Ada <b>Lovelace</b>", "ad"}}, More: true}, "people", ""},
+		{"desk-people", &DeskPeople{Frame: techFrame(), Asked: `"user1`, Looked: true, Found: []Hit{{ID: "ad:1", Login: "user1", Name: "Ada <b>Lovelace</b>", Directory: "ad"}, {Name: "Tessa <i>", Refused: "staff"}, {Name: "Me", Refused: "self"}}, More: true}, "people", ""},
 		{"desk-people-none", &DeskPeople{Frame: techFrame(), Asked: "nobody", Looked: true}, "people", ""},
 		{"desk-people-wrong", &DeskPeople{Frame: techFrame(Fault{Field: "q", Code: "required"})}, "people", "required"},
 		{"desk-person", personSample(), "person", ""},
@@ -95,7 +95,7 @@ func techFrame(faults ...Fault) Frame {
 
 func personSample() *DeskPerson {
 	return &DeskPerson{Frame: techFrame(), ID: "ad:1", Login: "user1", Name: "Ada <b>Lovelace</b>", Directory: "ad", Manager: "Mary Manager", Shown: true, Can: true,
-		State:  directory.State{Locked: true, LockedUntil: at(30), PasswordExpired: true, PasswordSet: at(-90000), PasswordExpires: at(9000), BadPasswords: 5},
+		State:  directory.State{Locked: true, LockedAt: at(-1), LockedUntil: at(30), PasswordExpired: true, PasswordSet: at(-90000), PasswordExpires: at(9000), BadPasswords: 5, FirstBad: at(-3), LastBad: at(-1)},
 		Frozen: at(-60), Methods: methods(), Recent: activities(), Purpose: policy.Unlock, Purposes: []policy.Purpose{policy.Reset, policy.Unlock, policy.Assist}, Cause: "lost", Ticket: "INC-7"}
 }
 
@@ -108,12 +108,13 @@ func caseSamples() (list []sample) {
 		case "code":
 			p.Code, p.Link, p.Proofs = "ABC-234-XYZ", "https://id.example.org/link", nil
 		case "done":
-			p.Acts, p.Receipt, p.Frozen, p.Lost = at(15), "P-7Q4K-29XM", true, methods()[:2]
+			p.Acts, p.Receipt, p.Frozen, p.Lost, p.Codes = at(15), "P-7Q4K-29XM", true, methods()[:2], 8
 		case "refused":
 			p.Reason = "too_many_tries"
 		}
 		list = append(list, sample{"desk-case-" + stage, p, stage, ""})
 	}
+	list = append(list, sample{"desk-case-bare", &DeskCase{Frame: techFrame(), ID: "CASE", Whom: "ad:1", Login: "user1", Purpose: policy.Assist, Stage: "done", Acts: at(15), Bare: true, Once: "AAAAAAAAAAAAAAAAAAAAAA"}, "done", ""})
 	wrong := &DeskCase{Frame: techFrame(Fault{Field: "number", Code: "wrong_number", Left: 2}), ID: "CASE", Whom: "ad:1", Purpose: policy.Reset, Stage: "match", Until: at(14)}
 	return append(list, sample{"desk-case-wrong", wrong, "match", "wrong_number"})
 }
