@@ -21,9 +21,10 @@ const (
 	maxAsked = 256
 	// mostFound is how many people a list shows.
 	mostFound = 20
-	// readers read hits side by side, and batch is how many are read before it is
-	// looked whether the list is full.
-	readers = 8
+	// readers read hits side by side: few, or technicians who search at once would wait
+	// for each other's connections. batch is how many hits are read before it is looked
+	// whether the list is full.
+	readers = 3
 	batch   = mostFound + 4
 )
 
