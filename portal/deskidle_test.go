@@ -70,3 +70,29 @@ func TestASearchIsInNoLog(t *testing.T) {
 		t.Errorf("%s", log)
 	}
 }
+
+// After the proof the technician is where they were, and nowhere else whatever the
+// form says; whoever has no role proves nothing here.
+func TestAProofLeadsBackToTheDesk(t *testing.T) {
+	t.Parallel()
+	for at, want := range map[string]string{"/desk/cases/" + callID: "/desk/cases/" + callID, "/desk/cases/" + callID + "/act": "/desk/cases/" + callID, "/desk/people/ad:bob": "/desk/people/ad:bob",
+		"/desk/people/ad%3Abob": "/desk/people/ad:bob", "/desk/people": "/desk/people", "/desk/policy": "/desk/policy", "/desk/nowhere": "/desk", "": "/desk", "//evil.example": "/desk",
+		"https://evil.example/desk/people": "/desk", "/desk/people/ad:bob\r\nX: y": "/desk", "/desk/people/..%2f..": "/desk", "/desk/people//evil": "/desk", "/desk/cases/%zz": "/desk", "/signout": "/desk"} {
+		h, b := asTechnician(t)
+		h.desk.help.row = called(h.now())
+		h.pass(16 * time.Minute)
+		b.get("/desk/people").want(t, 403, "DeskProof")
+		b.post("/desk/prove", "at", at).leads(t, "/signin")
+		b.get("/signin").want(t, 200, "Choose")
+		b.post("/signin/choose", "factor", "totp").leads(t, "/signin")
+		b.get("/signin").want(t, 200, "Answer")
+		b.post("/signin/answer", "answer", "123456").leads(t, want)
+		if a := b.get("/desk"); a.StatusCode != 200 {
+			t.Errorf("%q: the desk is still closed: %d", at, a.StatusCode)
+		}
+	}
+	h, _ := withDesk(t, []string{"Staff"})
+	b := h.signedIn()
+	b.get("/me")
+	b.post("/desk/prove", "at", "/desk").want(t, 404, "ErrorPage")
+}

@@ -38,6 +38,7 @@ func (h *house) posts() map[string][]string {
 	}
 	if h.desk != nil {
 		forms["/desk/coverage"] = nil
+		forms["/desk/prove"] = []string{"at", "/desk"}
 		forms["/desk/people/:id/open"] = []string{"purpose", "reset", "cause", "lost", "ticket", "INC-7", "once", anyOnce}
 		forms["/desk/cases/:id/match"] = []string{"number", "47", "once", anyOnce}
 		forms["/desk/cases/:id/act"] = []string{"act", "freeze", "once", anyOnce}

@@ -1,6 +1,7 @@
 package desk_test
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"slices"
@@ -12,6 +13,7 @@ import (
 	"postern/portal/desk"
 	"postern/portal/flow"
 	"postern/portal/limit"
+	"postern/verify"
 )
 
 func (r *rig) find(w desk.Who, text string) desk.Found {
@@ -137,5 +139,59 @@ func TestSearchesAreLimited(t *testing.T) {
 	r.find(w, "be")
 	if _, err := r.Find(t.Context(), r.who("x:ann", 0), "be"); err != desk.ErrUnknown || r.taken != 3 {
 		t.Errorf("%v, counted %d", err, r.taken)
+	}
+}
+
+// meets is a Known that answers when the directory has been asked for the manager, and
+// a directory that answers for the manager when the store has been asked.
+type meets struct {
+	*rig
+	manager, methods chan struct{}
+}
+
+func (m meets) Methods(ctx context.Context, id directory.ID) ([]verify.Credential, error) {
+	close(m.methods)
+	select {
+	case <-m.manager:
+		return m.rig.Methods(ctx, id)
+	case <-time.After(10 * time.Second):
+		return nil, errors.New("one after the other")
+	}
+}
+
+func (m meets) Find(ctx context.Context, login string) (directory.User, error) {
+	return people{m.rig}.Find(ctx, login)
+}
+
+func (m meets) Search(ctx context.Context, q directory.Query) (directory.Found, error) {
+	return people{m.rig}.Search(ctx, q)
+}
+
+func (m meets) Read(ctx context.Context, u directory.User) (directory.User, error) {
+	return people{m.rig}.Read(ctx, u)
+}
+
+func (m meets) Resolve(ctx context.Context, from directory.User, ref string) (directory.User, error) {
+	close(m.manager)
+	select {
+	case <-m.methods:
+		return people{m.rig}.Resolve(ctx, from, ref)
+	case <-time.After(10 * time.Second):
+		return directory.User{}, errors.New("one after the other")
+	}
+}
+
+// Issue 4: what the page of an account is made of is asked for side by side.
+func TestTheAccountPageAsksSideBySide(t *testing.T) {
+	r := newRig(t)
+	m := meets{r, make(chan struct{}), make(chan struct{})}
+	o := r.Options
+	o.People, o.Known = m, m
+	s, err := desk.New(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if a, err := s.See(t.Context(), r.who("x:tech", 0), "x:ann"); err != nil || a.Manager != "Bo" || r.reads != 2 {
+		t.Errorf("%+v %v, %d calls", a, err, r.reads)
 	}
 }

@@ -96,6 +96,7 @@ var (
 func (s *Site) deskRoutes() []route {
 	return []route{
 		{path: "/desk", page: s.desk(everyone, s.deskIndex)},
+		{path: "/desk/prove", action: s.owned(s.prove), fields: []field{fieldAt}},
 		{path: "/desk/policy", page: s.desk(readers, s.deskPolicy)},
 		{path: "/desk/coverage", page: s.desk(readers, s.deskCoverage), action: s.desked(readers, s.count)},
 		{path: "/desk/people", page: s.desk(helpers, s.people)},
@@ -123,12 +124,13 @@ func (s *Site) desk(may []access.Role, page func(*visit, access.Principal) error
 			}
 			return page(v, p)
 		}
+		at := deskPage(v.Path())
 		if v.Method() == fiber.MethodPost {
-			return s.stepUp(v, p)
+			return s.stepUpFor(v, p, at)
 		}
 		// A case is begun by the button of this page and not by coming here: any site
 		// can send a browser here.
-		return v.page(fiber.StatusForbidden, &view.DeskProof{Frame: v.frame("")})
+		return v.page(fiber.StatusForbidden, &view.DeskProof{Frame: v.frame(""), At: at})
 	})
 }
 

@@ -3,8 +3,13 @@ package web
 import (
 	"encoding/base64"
 	"io"
+	"net/url"
+	"strings"
 
 	"github.com/gofiber/fiber/v2"
+
+	"postern/directory"
+	"postern/portal/access"
 )
 
 // pollField marks an address that a page asks for by itself, while nobody may be
@@ -32,4 +37,39 @@ func (v *visit) once() (string, error) {
 	b := make([]byte, 16)
 	_, err := io.ReadFull(v.site.Rand, b)
 	return base64.RawURLEncoding.EncodeToString(b), err
+}
+
+// deskPage is the page of the desk that a path of its lies at, to come back to after a
+// proof. Nothing of the path is in it but an id of exactly our form, so that it leads
+// to no other page whatever was sent.
+func deskPage(path string) string {
+	path, err := url.PathUnescape(path)
+	if err != nil {
+		return "/desk"
+	}
+	if rest, ok := strings.CutPrefix(path, "/desk/cases/"); ok {
+		if id, _, _ := strings.Cut(rest, "/"); caseIDs.MatchString(id) {
+			return casePath(strings.Clone(id)) // the path is fasthttp's own buffer
+		}
+	}
+	if rest, ok := strings.CutPrefix(path, "/desk/people/"); ok {
+		if id, _, _ := strings.Cut(rest, "/"); idPattern.MatchString(id) {
+			return personPath(directory.ID(strings.Clone(id)))
+		}
+	}
+	for _, page := range []string{"/desk/people", "/desk/policy", "/desk/coverage"} {
+		if path == page {
+			return page
+		}
+	}
+	return "/desk"
+}
+
+// prove begins the proof that opens the desk again, and leads back to where somebody
+// was.
+func (s *Site) prove(v *visit, f form, p access.Principal) error {
+	if !v.has(everyone) {
+		return fiber.ErrNotFound
+	}
+	return s.stepUpFor(v, p, deskPage(f["at"]))
 }

@@ -37,6 +37,7 @@ var (
 	fieldTicket   = field{name: "ticket", max: 512}
 	fieldSend     = field{name: "send", max: 8, optional: true}
 	fieldAct      = field{name: "act", max: 16}
+	fieldAt       = field{name: "at", max: 256}
 	fieldOnce     = field{name: "once", max: 32}
 	fieldWhich    = field{name: "which", max: 64, optional: true}
 	fieldSearch   = field{name: "q", max: 512, optional: true}

@@ -69,7 +69,7 @@ func deskSamples() []sample {
 		}(), "person", ""},
 		{"desk-person-refused", func() Page { p := personSample(); p.Can, p.Refused = false, "disabled"; return p }(), "person", ""},
 		{"desk-person-self", &DeskPerson{Frame: techFrame(), ID: "ad:2", Login: "tech1", Name: "Tessa", Refused: "self"}, "person", ""},
-		{"desk-proof", &DeskProof{deskFrame()}, "prove", ""},
+		{"desk-proof", &DeskProof{Frame: deskFrame(), At: "/desk/people"}, "prove", ""},
 		{"desk-policy", plans, "policy", ""},
 		{"desk-policy-person", explained(policy.Verdict{Explanation: paths}), "policy", ""},
 		{"desk-policy-stranded", explained(policy.Verdict{Explanation: shut}), "policy", ""},
