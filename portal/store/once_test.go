@@ -125,3 +125,24 @@ func TestAUseOfTheDeskIsKept(t *testing.T) {
 		}
 	})
 }
+
+// A mark is kept for longer than any form can be sent, and no longer.
+func TestMarksOfFormsAreSwept(t *testing.T) {
+	storetest.Each(t, func(t *testing.T, p storetest.Place) {
+		c := newClock()
+		p.Config.Now = c.now
+		db := p.Open(t)
+		if first, err := db.Once(t.Context(), "mark", nil); !first || err != nil {
+			t.Fatal(err)
+		}
+		for _, want := range []bool{true, false} {
+			c.forward(25 * time.Hour)
+			if _, err := db.Sweep(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			if spent, err := db.Spent(t.Context(), "mark"); err != nil || spent != want {
+				t.Errorf("spent %v, want %v: %v", spent, want, err)
+			}
+		}
+	})
+}
