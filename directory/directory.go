@@ -163,6 +163,7 @@ type User struct {
 type State struct {
 	Disabled       bool
 	Locked         bool
+	LockedAt       time.Time // since when; zero: not locked, or the directory does not tell
 	LockedUntil    time.Time // zero: not locked, or until somebody acts
 	AccountExpired bool
 	// PasswordExpired and MustChange: the person can only get in by a true change.
@@ -174,6 +175,9 @@ type State struct {
 	// BadPasswords is how many wrong passwords count towards the lockout now
 	// (zero when the observation window is over).
 	BadPasswords int
+	// FirstBad and LastBad are when the first and the last of them was tried, as the
+	// server that answered knows it; zero: there is none, or it is not told.
+	FirstBad, LastBad time.Time
 }
 
 // Finding is one line of the doctor.

@@ -112,7 +112,7 @@ func TestWhatTheBoardCannotSayIsNotShown(t *testing.T) {
 	t.Parallel()
 	h, b := asOperator(t)
 	h.desk.board.fail = errors.Join(directory.ErrUnavailable, errors.New("ldaps://10.1.2.3 refused"))
-	h.desk.board.sheet.People = []helpdesk.Person{{Listed: directory.Listed{ID: "ad:bob", Login: "bob"}}}
+	h.desk.board.sheet.People = []helpdesk.Row{{Listed: directory.Listed{ID: "ad:bob", Login: "bob"}}}
 	for _, path := range boardPaths {
 		if path == "/desk/lists" {
 			continue
@@ -131,7 +131,7 @@ func TestWhatTheBoardCannotSayIsNotShown(t *testing.T) {
 // there are elsewhere is not told to those who may help some.
 func TestAListLeadsToWhomOneMayHelp(t *testing.T) {
 	t.Parallel()
-	sheet := helpdesk.Sheet{Everybody: true, Rest: -1, People: []helpdesk.Person{
+	sheet := helpdesk.Sheet{Everybody: true, Rest: -1, People: []helpdesk.Row{
 		{Listed: directory.Listed{ID: "ad:bob", Login: "bob"}, Helped: true}, {Listed: directory.Listed{ID: "ad:eve", Login: "eve"}},
 		{Listed: directory.Listed{ID: `ad:"><script>`, Login: "odd"}, Helped: true}}}
 	for group, n := range map[string]string{"Help Desk": `"N":-1`, operators[0]: `"N":12`} {
@@ -155,7 +155,7 @@ func TestFilesOfTheBoard(t *testing.T) {
 	t.Parallel()
 	h, b := asOperator(t)
 	b.get("/desk/lists/locked.csv").want(t, 404, "ErrorPage") // nothing was counted yet
-	h.desk.board.sheet = helpdesk.Sheet{At: h.now(), People: []helpdesk.Person{{Listed: directory.Listed{ID: "ad:1", Login: "=1+1", Name: "Bo"}}}}
+	h.desk.board.sheet = helpdesk.Sheet{At: h.now(), People: []helpdesk.Row{{Listed: directory.Listed{ID: "ad:1", Login: "=1+1", Name: "Bo"}}}}
 	for path, want := range map[string][3]string{
 		"/desk/lists/locked.csv":             {"locked-2026-05-04.csv", "login", "'=1+1"},
 		"/desk/figures/refusals.csv?days=1":  {"refusals-1d-2026-05-04.csv", "where", "proof"},
@@ -181,7 +181,7 @@ func TestBoardPagesAndTheirForms(t *testing.T) {
 			reach := func() (visitor, node) {
 				h, _ := withDesk(t, operators, look)
 				h.desk.tally = enrol.Tally{At: h.now(), Coverage: enrol.Coverage{People: []enrol.Covered{{Login: "x"}}}}
-				h.desk.board.sheet = helpdesk.Sheet{At: h.now(), People: []helpdesk.Person{{Listed: directory.Listed{ID: "ad:bob", Login: `<img src=x onerror=alert(1)>`, Name: `<img src=x onerror=alert(1)>`}, Helped: true}}}
+				h.desk.board.sheet = helpdesk.Sheet{At: h.now(), People: []helpdesk.Row{{Listed: directory.Listed{ID: "ad:bob", Login: `<img src=x onerror=alert(1)>`, Name: `<img src=x onerror=alert(1)>`}, Helped: true}}}
 				v := visitor{h.signedInByLooks()}
 				v.header.Set("Accept-Language", lang)
 				return v, v.read(v.get(path))

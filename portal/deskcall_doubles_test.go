@@ -34,7 +34,7 @@ func (h *helper) Find(_ context.Context, _ helpdesk.Who, text string) (helpdesk.
 	if text != "bob" {
 		return helpdesk.Found{}, h.note("find")
 	}
-	return helpdesk.Found{People: []directory.User{bob}}, h.note("find")
+	return helpdesk.Found{People: []helpdesk.Person{{ID: bob.ID, Directory: bob.Directory, Login: bob.Login, Name: bob.Name}, {Name: "Carl", Refused: "staff"}}}, h.note("find")
 }
 
 func (h *helper) See(_ context.Context, _ helpdesk.Who, id directory.ID) (helpdesk.Account, error) {
@@ -64,7 +64,7 @@ func (h *helper) Open(_ context.Context, _ helpdesk.Who, id directory.ID, o help
 	return &flow.Case{ID: callID}, h.note("open")
 }
 
-func (h *helper) Match(_ context.Context, _ helpdesk.Who, id, number string) (*flow.Case, error) {
+func (h *helper) Match(_ context.Context, _ helpdesk.Who, id, number, _ string) (*flow.Case, error) {
 	if number != "47" {
 		return h.row, &flow.Wrong{Code: "wrong_number", Left: 2}
 	}
@@ -99,7 +99,7 @@ func (h *helper) Choices(context.Context, *flow.Case) (helpdesk.Choices, error) 
 	return helpdesk.Choices{}, nil
 }
 
-func (h *helper) Do(_ context.Context, _ helpdesk.Who, _ string, act helpdesk.Act, _ string) error {
+func (h *helper) Do(_ context.Context, _ helpdesk.Who, _ string, act helpdesk.Act, _, _ string) error {
 	return h.note("do " + string(act))
 }
 

@@ -216,6 +216,16 @@ func (s *rows) ReplaceSession(_ context.Context, old []byte, next session.Row) e
 	return nil
 }
 
+func (s *rows) TouchDesk(_ context.Context, hash []byte, at time.Time) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if r, ok := s.rows[string(hash)]; ok && at.After(r.Desk) {
+		r.Desk = at
+		s.rows[string(hash)] = r
+	}
+	return s.fail
+}
+
 func (s *rows) TouchSession(_ context.Context, hash []byte, at time.Time) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -10,6 +10,9 @@ import (
 	"postern/verify"
 )
 
+// anyOnce is of the form of what a page gives its forms to act once.
+const anyOnce = "AAAAAAAAAAAAAAAAAAAAAA"
+
 // posts lists every POST of the route table with a form it would take.
 func (h *house) posts() map[string][]string {
 	forms := map[string][]string{
@@ -36,10 +39,11 @@ func (h *house) posts() map[string][]string {
 	if h.desk != nil {
 		forms["/desk/coverage"] = nil
 		forms["/desk/lists"] = nil
-		forms["/desk/people/:id/open"] = []string{"purpose", "reset", "cause", "lost", "ticket", "INC-7"}
 		forms["/desk/threat"] = []string{"level", "raised", "cause", "an attack", "for", "1"}
-		forms["/desk/cases/:id/match"] = []string{"number", "47"}
-		forms["/desk/cases/:id/act"] = []string{"act", "freeze"}
+		forms["/desk/prove"] = []string{"at", "/desk"}
+		forms["/desk/people/:id/open"] = []string{"purpose", "reset", "cause", "lost", "ticket", "INC-7", "once", anyOnce}
+		forms["/desk/cases/:id/match"] = []string{"number", "47", "once", anyOnce}
+		forms["/desk/cases/:id/act"] = []string{"act", "freeze", "once", anyOnce}
 		forms["/desk/cases/:id/cancel"] = nil
 		forms["/desk/cases/:id/second"] = []string{"decision", "yes"}
 	}

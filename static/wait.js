@@ -14,7 +14,8 @@
         const answer = await fetch(at.dataset.poll, { credentials: 'same-origin', cache: 'no-store' });
         const page = new DOMParser().parseFromString(await answer.text(), 'text/html');
         const main = page.getElementById('main');
-        if (answer.ok && main && main.dataset.step !== step) { location.replace(at.dataset.poll); return; }
+        // Also when the page has closed meanwhile: nobody may be sitting before it any more.
+        if (main && main.dataset.step !== step && (answer.ok || main.dataset.step === 'prove')) { location.replace(at.dataset.poll); return; }
         if (answer.ok && main) renew(page);
         pause = answer.ok ? usual : Math.min(pause * 2, 60000);
       } catch (e) {

@@ -9,6 +9,7 @@ import (
 	"postern/portal/desk"
 	"postern/portal/enrol"
 	"postern/portal/flow"
+	"postern/portal/limit"
 	"postern/portal/policy"
 	"postern/portal/web"
 )
@@ -18,7 +19,7 @@ const countEvery = 24 * time.Hour
 
 // desk makes the pages for those who run the portal; nil where nobody has a role.
 // It asks by the same plans and means as policy explain and report coverage do.
-func (p *program) desk(extras extras, own *enrol.Service) (*web.Desk, error) {
+func (p *program) desk(extras extras, own *enrol.Service, limits *limit.Limiter) (*web.Desk, error) {
 	if !p.cfg.Access.Roles.On() {
 		return nil, nil
 	}
@@ -42,7 +43,7 @@ func (p *program) desk(extras extras, own *enrol.Service) (*web.Desk, error) {
 		return nil, err
 	}
 	people := enrol.Explainer{Directory: p.people, Rules: p.policy, Lookup: enrol.Lookup{Credentials: p.db, Ended: ended(p.db), Phone: phone, Standing: p.db.Standing}, Threats: p.db, Now: p.now}
-	help, err := p.help(own)
+	help, err := p.help(own, limits)
 	if err != nil {
 		return nil, err
 	}
@@ -66,13 +67,14 @@ type reach struct{ access.Config }
 func (r reach) Of(roles []access.Role, u directory.User) bool { return r.Scope.Of(roles, u) }
 
 // help is what technicians do.
-func (p *program) help(own *enrol.Service) (*desk.Service, error) {
+func (p *program) help(own *enrol.Service, limits *limit.Limiter) (*desk.Service, error) {
 	tickets, err := p.cfg.Access.Tickets()
 	if err != nil {
 		return nil, err
 	}
 	staffed := func(t time.Time) bool { return p.cfg.Access.Hours.Open(t, p.cfg.zone) }
-	return desk.New(desk.Options{People: p.people, Roles: p.cfg.Access.Roles, Scope: reach{p.cfg.Access}, Policy: p.policy, Cases: p.flow, Holds: p.flow,
+	return desk.New(desk.Options{Limits: limits, Mends: enrol.Mender{Service: own, Rules: p.policy, Life: p.cfg.Enrolment.Invitation}, Spent: p.db,
+		People: p.people, Roles: p.cfg.Access.Roles, Scope: reach{p.cfg.Access}, Policy: p.policy, Cases: p.flow, Holds: p.flow,
 		Hours: staffed, FourEyes: p.cfg.Access.FourEyes, Cooling: p.cfg.Policy.CoolingOff, Known: p.db, Record: p.db, History: p.db, Sightings: p.people,
 		Counters: p.db, Hands: own, Writes: own, Threats: p.db, Tickets: tickets, Alerts: p.cfg.Alerts.Mail, Now: p.now, Log: p.log})
 }

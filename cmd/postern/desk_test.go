@@ -12,7 +12,7 @@ func TestWithoutRolesThereIsNoDesk(t *testing.T) {
 		t.Error("somebody has a role without anybody having said so")
 	}
 	p := &program{cfg: DefaultConfig()}
-	if desk, err := p.desk(extras{}, nil); desk != nil || err != nil || p.census != nil {
+	if desk, err := p.desk(extras{}, nil, nil); desk != nil || err != nil || p.census != nil {
 		t.Errorf("%+v, %v", desk, err)
 	}
 	dir, text := valid(t)
@@ -101,7 +101,9 @@ var (
 	casePath = regexp.MustCompile(`/desk/cases/[0-9A-Z]{32}`)
 	idPath   = regexp.MustCompile(`/desk/people/[a-z]+:[0-9a-f-]{36}`)
 	spelled  = regexp.MustCompile(`[2-9A-Z]{3}-[2-9A-Z]{3}-[2-9A-Z]{3}`)
-	plate    = regexp.MustCompile(`</span>([1-9][0-9])</p>`)
+	// onceField lets a form act once.
+	onceField = regexp.MustCompile(`name="once" value="([A-Za-z0-9_-]{22})"`)
+	plate     = regexp.MustCompile(`</span>([1-9][0-9])</p>`)
 )
 
 // find is the one match there must be on the page.
@@ -125,7 +127,7 @@ func TestTheDemosTechnicianHelpsACaller(t *testing.T) {
 	who := tech.find(idPath)
 	tech.open(who, "person")
 	tech.says("Locked")
-	tech.send(who+"/open", "code", "purpose", "unlock", "cause", "locked out after a holiday", "ticket", "INC-7")
+	tech.send(who+"/open", "code", "purpose", "unlock", "cause", "locked out after a holiday", "ticket", "INC-7", "once", tech.find(onceField))
 	code := tech.find(spelled)
 	here := tech.find(casePath)
 	tech.says("locked out after a holiday", "/link")
@@ -138,7 +140,7 @@ func TestTheDemosTechnicianHelpsACaller(t *testing.T) {
 	caller.send("/recover/choose", "wait", "factor", "handover")
 	number := caller.find(plate)
 	tech.open(here, "match")
-	tech.send(here+"/match", "done", "number", number)
+	tech.send(here+"/match", "done", "number", number, "once", tech.find(onceField))
 	caller.open("/recover", "done")
 	caller.says("Your account is unlocked.")
 	tech.open(who, "person")

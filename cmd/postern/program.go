@@ -220,7 +220,7 @@ func (p *program) build(extras extras) error {
 	if err != nil {
 		return err
 	}
-	desk, err := p.desk(extras, own)
+	desk, err := p.desk(extras, own, limits)
 	if err != nil {
 		return err
 	}

@@ -68,7 +68,7 @@ func TestAnOperatorTightensThePortalDuringAnAttack(t *testing.T) {
 	tech.open("/desk/people?q=user2", "people")
 	who := tech.find(idPath)
 	tech.open(who, "person")
-	tech.send(who+"/open", "code", "purpose", "assist", "cause", "lost the phone", "ticket", "INC-7")
+	tech.send(who+"/open", "code", "purpose", "assist", "cause", "lost the phone", "ticket", "INC-7", "once", tech.find(onceField))
 	code, here := tech.find(spelled), tech.find(casePath)
 	caller.open("/link", "start")
 	caller.send("/link", "choose", "code", code)
@@ -77,7 +77,7 @@ func TestAnOperatorTightensThePortalDuringAnAttack(t *testing.T) {
 	caller.send("/recover/choose", "wait", "factor", "handover")
 	number := caller.find(plate)
 	tech.open(here, "match")
-	tech.send(here+"/match", "done", "number", number)
+	tech.send(here+"/match", "done", "number", number, "once", tech.find(onceField))
 	lost := tech.find(regexp.MustCompile(`name="which" value="([^"]+)"`))
 
 	// So are the proofs of somebody who only needs a new password.
@@ -99,7 +99,7 @@ func TestAnOperatorTightensThePortalDuringAnAttack(t *testing.T) {
 
 	tech.open(here, "done")
 	tech.says(`id="threat"`, "calls about new phones")
-	tech.send(here+"/act", "done", "act", "clear", "which", lost)
+	tech.send(here+"/act", "done", "act", "clear", "which", lost, "once", tech.find(onceField))
 	if tech.Page.Error() != "desk_threat" {
 		t.Errorf("a technician clears a factor: %q %s", tech.Page.Error(), tech.Page.Body)
 	}
@@ -139,7 +139,7 @@ func TestAnOperatorTightensThePortalDuringAnAttack(t *testing.T) {
 	op.says("Raise the level")
 	r.delivered("security@example.org", regexp.MustCompile(`The threat level is normal again`))
 	tech.open(here, "done")
-	tech.send(here+"/act", "done", "act", "clear", "which", lost)
+	tech.send(here+"/act", "done", "act", "clear", "which", lost, "once", tech.find(onceField))
 	if tech.Page.Error() != "" {
 		t.Errorf("lowered, and still nothing is cleared: %s", tech.Page.Error())
 	}

@@ -104,14 +104,17 @@ func state(e, computed *ldap.Entry, rules directory.Rules, now time.Time) direct
 	if t := fileTime(get("accountExpires")); !t.IsZero() && !t.After(now) {
 		s.AccountExpired = true
 	}
-	if t := fileTime(get("lockoutTime")); s.Locked && !t.IsZero() && rules.LockoutDuration > 0 {
-		s.LockedUntil = t.Add(rules.LockoutDuration)
+	if t := fileTime(get("lockoutTime")); s.Locked && !t.IsZero() {
+		s.LockedAt = t
+		if rules.LockoutDuration > 0 {
+			s.LockedUntil = t.Add(rules.LockoutDuration)
+		}
 	}
 	// badPwdCount stays as it was when the window is over; the next wrong password
 	// starts again from one.
 	last := fileTime(get("badPasswordTime"))
 	if n := number(e, "badPwdCount"); n > 0 && (rules.LockoutWindow == 0 || last.Add(rules.LockoutWindow).After(now)) {
-		s.BadPasswords = n
+		s.BadPasswords, s.LastBad = n, last // of the others no time is kept
 	}
 	return s
 }

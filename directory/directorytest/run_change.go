@@ -128,15 +128,20 @@ func testUnlock(t *testing.T, s *suite) {
 	if u.State.LockedUntil.Before(time.Now().Add(25*time.Minute)) || u.State.LockedUntil.After(time.Now().Add(31*time.Minute)) {
 		t.Errorf("locked until %v", u.State.LockedUntil)
 	}
+	// Since when, and from which failures; the directory's clock is this machine's.
+	if st, ago := u.State, time.Now().Add(-2*time.Minute); st.BadPasswords == 0 || st.LockedAt.Before(ago) || st.LastBad.Before(ago) || st.LastBad.After(time.Now().Add(time.Minute)) ||
+		st.FirstBad.After(st.LastBad) || st.LockedAt.Before(st.FirstBad.Add(-time.Second)) {
+		t.Errorf("locked at %v, from %d wrong passwords, the first at %v and the last at %v", st.LockedAt, st.BadPasswords, st.FirstBad, st.LastBad)
+	}
 	if err := s.unlock(t, u); err != nil {
 		t.Fatal(err)
 	}
-	if st := s.read(t, u).State; st.Locked || !st.LockedUntil.IsZero() {
+	if st := s.read(t, u).State; st.Locked || !st.LockedUntil.IsZero() || !st.LockedAt.IsZero() {
 		t.Errorf("after an unlock: %+v", st)
 	}
 	s.proves(t, p, firstPassword)
-	if n := s.read(t, u).State.BadPasswords; n != 0 {
-		t.Errorf("%d wrong passwords still count after the right one", n)
+	if st := s.read(t, u).State; st.BadPasswords != 0 || !st.FirstBad.IsZero() || !st.LastBad.IsZero() {
+		t.Errorf("%d wrong passwords still count after the right one: %v %v", st.BadPasswords, st.FirstBad, st.LastBad)
 	}
 }
 

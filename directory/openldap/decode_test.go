@@ -140,6 +140,7 @@ func TestState(t *testing.T) {
 	now := time.Date(2026, 6, 1, 12, 0, 0, 0, time.UTC)
 	p := policy{allowsChange: true, mustChange: true,
 		rules: directory.Rules{MaxAge: 24 * time.Hour, LockoutDuration: time.Hour, LockoutWindow: 10 * time.Minute}}
+	last := time.Date(2026, 6, 1, 11, 55, 0, 123456000, time.UTC)
 	endless := p
 	endless.rules.LockoutDuration, endless.rules.LockoutWindow = 0, 0
 	for _, tt := range []struct {
@@ -150,13 +151,15 @@ func TestState(t *testing.T) {
 	}{
 		{"nothing", nil, p, directory.State{}},
 		{"locked", map[string][]string{"pwdAccountLockedTime": {"20260601113000Z"}}, p,
-			directory.State{Locked: true, LockedUntil: now.Add(30 * time.Minute)}},
+			directory.State{Locked: true, LockedAt: now.Add(-30 * time.Minute), LockedUntil: now.Add(30 * time.Minute)}},
 		{"was locked", map[string][]string{"pwdAccountLockedTime": {"20260601100000Z"}}, p, directory.State{}},
-		{"locked until somebody acts", map[string][]string{"pwdAccountLockedTime": {"20200101000000Z"}}, endless, directory.State{Locked: true}},
+		{"locked until somebody acts", map[string][]string{"pwdAccountLockedTime": {"20200101000000Z"}}, endless, directory.State{Locked: true, LockedAt: time.Date(2020, 1, 1, 0, 0, 0, 0, time.UTC)}},
 		{"by an administrator", map[string][]string{"pwdAccountLockedTime": {"000001010000Z"}}, p, directory.State{Locked: true, Disabled: true}},
 		{"an unreadable time is a lock", map[string][]string{"pwdAccountLockedTime": {"soon"}}, p, directory.State{Locked: true}},
-		{"failures in the window", map[string][]string{"pwdFailureTime": {"20260601115500.123456Z", "20260601100000Z"}}, p, directory.State{BadPasswords: 1}},
-		{"failures for ever", map[string][]string{"pwdFailureTime": {"20260601115500.123456Z", "20200601100000Z"}}, endless, directory.State{BadPasswords: 2}},
+		{"failures in the window", map[string][]string{"pwdFailureTime": {"20260601115500.123456Z", "20260601100000Z"}}, p,
+			directory.State{BadPasswords: 1, FirstBad: last, LastBad: last}},
+		{"failures for ever", map[string][]string{"pwdFailureTime": {"20260601115500.123456Z", "20200601100000Z"}}, endless,
+			directory.State{BadPasswords: 2, FirstBad: time.Date(2020, 6, 1, 10, 0, 0, 0, time.UTC), LastBad: last}},
 		{"must change", map[string][]string{"pwdReset": {"TRUE"}}, p, directory.State{MustChange: true}},
 		{"expired", map[string][]string{"pwdChangedTime": {"20260531110000Z"}}, p,
 			directory.State{PasswordExpired: true, PasswordSet: now.Add(-25 * time.Hour), PasswordExpires: now.Add(-time.Hour)}},

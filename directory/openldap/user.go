@@ -91,15 +91,21 @@ func state(e *ldap.Entry, p policy, now time.Time) directory.State {
 		at, ok := ldapconn.ParseTime(locked)
 		switch {
 		case !ok || p.rules.LockoutDuration == 0:
-			s.Locked = true
+			s.Locked, s.LockedAt = true, at
 		case at.Add(p.rules.LockoutDuration).After(now):
-			s.Locked, s.LockedUntil = true, at.Add(p.rules.LockoutDuration)
+			s.Locked, s.LockedAt, s.LockedUntil = true, at, at.Add(p.rules.LockoutDuration)
 		}
 	}
 	for _, failure := range e.GetAttributeValues("pwdFailureTime") {
 		at, ok := ldapconn.ParseTime(failure)
 		if !ok || p.rules.LockoutWindow == 0 || at.Add(p.rules.LockoutWindow).After(now) {
 			s.BadPasswords++
+			if ok && (s.FirstBad.IsZero() || at.Before(s.FirstBad)) {
+				s.FirstBad = at
+			}
+			if ok && at.After(s.LastBad) {
+				s.LastBad = at
+			}
 		}
 	}
 	if end, ok := ldapconn.ParseTime(get("pwdEndTime")); ok && !end.After(now) {

@@ -3,10 +3,12 @@ package desk
 import (
 	"context"
 	"errors"
+	"maps"
 	"slices"
 	"time"
 
 	"postern/directory"
+	"postern/portal/audit"
 	"postern/portal/flow"
 	"postern/portal/policy"
 	"postern/verify"
@@ -21,6 +23,11 @@ const (
 	Clear    Act = "clear" // one lost factor
 	SignOut  Act = "sessions"
 	Renew    Act = "renew" // a new password at the next sign-in
+	// Codes clears all recovery codes: the sheet is lost. Replace is Clear, and mails
+	// the way to set up another one. Invite mails an invitation to whoever has nothing.
+	Codes   Act = "codes"
+	Replace Act = "replace"
+	Invite  Act = "invite"
 )
 
 // assisted is for how long after a caller was verified something can be done.
@@ -33,6 +40,8 @@ type Choices struct {
 	Lost   []verify.Credential // what can be cleared
 	Heard  bool                // verified by a spoken code alone: nothing that lets anybody in
 	Held   bool                // not before a second technician says yes
+	Codes  int                 // recovery codes that can be cleared, all at once
+	Bare   bool                // nothing is enrolled: they can be invited
 }
 
 // Choices reads them.
@@ -45,10 +54,12 @@ func (s *Service) Choices(ctx context.Context, c *flow.Case) (o Choices, err err
 		return o, unavailable(err)
 	}
 	o.Frozen, o.Heard, o.Held = !known.Frozen.IsZero(), heard(c), c.OnHold()
-	if !o.Heard {
-		o.Lost, err = s.lost(ctx, c)
+	if o.Heard {
+		return o, nil
 	}
-	return o, err
+	all, err := s.Known.Methods(ctx, c.Key)
+	o.Lost, o.Codes, o.Bare = lost(c, all), saved(c, all), len(all) == 0
+	return o, unavailable(err)
 }
 
 // until says until when something can be done in a case; zero: not now.
@@ -72,61 +83,127 @@ func heard(c *flow.Case) bool {
 }
 
 // Do does one act in a case whose caller was verified; flow.ErrConflict when it was
-// not, or too long ago. credential is what Clear takes away.
-func (s *Service) Do(ctx context.Context, w Who, id string, act Act, credential string) error {
-	if !slices.Contains([]Act{Freeze, Unfreeze, Clear, SignOut, Renew}, act) {
+// not, or too long ago. credential is what Clear and Replace take away. The same form
+// sent twice acts once, and the second time is no error.
+func (s *Service) Do(ctx context.Context, w Who, id string, act Act, credential, once string) error {
+	if !slices.Contains([]Act{Freeze, Unfreeze, Clear, SignOut, Renew, Codes, Replace, Invite}, act) {
 		return &flow.Invalid{Field: "act", Code: "bad_choice"}
 	}
 	c, roles, u, err := s.mine(ctx, w, id)
 	if err != nil {
 		return err
 	}
-	if s.until(c).IsZero() || heard(c) && !slices.Contains([]Act{Freeze, SignOut, Renew}, act) {
-		return flow.ErrConflict
-	}
-	if act == Clear {
-		if err := s.calm(ctx, w, u); err != nil {
+	return s.actOnce(ctx, w, once, []string{"act", c.ID, string(act), credential}, func(commit func(func(context.Context) error) error) error {
+		if s.until(c).IsZero() || heard(c) && !slices.Contains([]Act{Freeze, SignOut, Renew}, act) {
+			return flow.ErrConflict
+		}
+		if err := s.mends(ctx, w, c, u, act, credential); err != nil {
 			return err
 		}
-		if err := s.clearable(ctx, c, credential); err != nil {
+		if err := s.holdsUp(ctx, w, c, roles, u, act); err != nil {
 			return err
 		}
-		if err := s.apart(ctx, w, u, clears, resets); err != nil {
-			return err
+		by := s.event(w, "", u)
+		by.Case, by.Purpose, by.Detail = c.ID, string(c.Purpose), map[string]string{"cause": c.Cause, "ticket": c.Ticket, "receipt": c.Outcome.Receipt}
+		if act == Renew {
+			// The directory is asked between two transactions: the form is spent before.
+			if err := commit(nil); err != nil {
+				return err
+			}
+			return s.renew(ctx, c, u, by)
 		}
-	}
-	if err := s.holdsUp(ctx, w, c, roles, u, act); err != nil {
-		return err
-	}
-	by := s.event(w, "", u)
-	by.Case, by.Purpose, by.Detail = c.ID, string(c.Purpose), map[string]string{"cause": c.Cause, "ticket": c.Ticket, "receipt": c.Outcome.Receipt}
-	switch act {
-	case Freeze:
-		return s.Hands.FreezeFor(ctx, u, by, c.Tell)
-	case Unfreeze:
-		return s.Hands.UnfreezeFor(ctx, u, by, c.Tell)
-	case Clear:
-		return s.Hands.ClearFor(ctx, u, credential, by, c.Tell)
-	case Renew:
-		err := s.Writes.RequireChangeFor(ctx, u, by, c.Tell)
-		if errors.Is(err, directory.ErrUnsupported) || errors.Is(err, directory.ErrDenied) {
-			return &Refused{"unsupported"} // the record has it from who tried
-		}
-		return err
-	}
-	return s.Hands.EndSessionsFor(ctx, u, by, c.Tell)
+		return commit(func(ctx context.Context) error {
+			by := by
+			by.Detail = maps.Clone(by.Detail) // this may run again
+			return s.carry(ctx, c, u, act, credential, by)
+		})
+	})
 }
 
-// lost are the factors of a person that can be cleared: things they hold. Saved
-// codes are made anew by whoever still gets in.
-func (s *Service) lost(ctx context.Context, c *flow.Case) (list []verify.Credential, err error) {
+// mends checks what changes with which proofs somebody gets in: of such an act and a
+// new password one technician does one alone (security case 103). Whoever sends a
+// person the way to a new proof could otherwise hand the account over whole.
+func (s *Service) mends(ctx context.Context, w Who, c *flow.Case, u directory.User, act Act, credential string) error {
+	if !slices.Contains([]Act{Clear, Codes, Replace, Invite}, act) {
+		return nil
+	}
+	if err := s.calm(ctx, w, u); err != nil {
+		return err
+	}
 	all, err := s.Known.Methods(ctx, c.Key)
+	if err != nil {
+		return unavailable(err)
+	}
+	can := false
+	switch act {
+	case Clear, Replace:
+		can = slices.ContainsFunc(lost(c, all), func(m verify.Credential) bool { return m.ID == credential })
+	case Codes:
+		can = saved(c, all) > 0
+	case Invite:
+		can = len(all) == 0
+	}
+	if !can {
+		return errors.Join(flow.ErrConflict, errNotLost)
+	}
+	return s.apart(ctx, w, u, clears, resets)
+}
+
+// carry carries an act out.
+func (s *Service) carry(ctx context.Context, c *flow.Case, u directory.User, act Act, credential string, by audit.Event) (err error) {
+	why := ""
+	switch act {
+	case Freeze:
+		err = s.Hands.FreezeFor(ctx, u, by, c.Tell)
+	case Unfreeze:
+		err = s.Hands.UnfreezeFor(ctx, u, by, c.Tell)
+	case Clear:
+		err = s.Hands.ClearFor(ctx, u, credential, by, c.Tell)
+	case Codes:
+		err = s.Mends.ClearCodesFor(ctx, u, by, c.Tell)
+	case Replace:
+		why, err = s.Mends.ReplaceFor(ctx, u, credential, by, c.Tell)
+	case Invite:
+		why, err = s.Mends.InviteFor(ctx, u, by, c.Tell)
+	default:
+		err = s.Hands.EndSessionsFor(ctx, u, by, c.Tell)
+	}
+	if err == nil && why != "" {
+		err = &Refused{why}
+	}
+	return err
+}
+
+func (s *Service) renew(ctx context.Context, c *flow.Case, u directory.User, by audit.Event) error {
+	err := s.Writes.RequireChangeFor(ctx, u, by, c.Tell)
+	if errors.Is(err, directory.ErrUnsupported) || errors.Is(err, directory.ErrDenied) {
+		return &Refused{"unsupported"} // the record has it from who tried
+	}
+	return err
+}
+
+// lost are the factors of a person that can be cleared: things they hold.
+func lost(c *flow.Case, all []verify.Credential) (list []verify.Credential) {
 	for _, m := range all {
 		if m.Kind.Class() == verify.Possession && !used(c, m.ID) {
 			list = append(list, m)
 		}
 	}
-	return list, unavailable(err)
+	return list
+}
+
+// saved is how many codes are on a lost sheet; none when one of them has just been
+// used.
+func saved(c *flow.Case, all []verify.Credential) (n int) {
+	if slices.ContainsFunc(c.Proofs, func(p flow.Proof) bool { return p.Kind == verify.RecoveryCode }) {
+		return 0
+	}
+	for _, m := range all {
+		if m.Kind == verify.RecoveryCode {
+			n++
+		}
+	}
+	return n
 }
 
 // used: what proved the caller a moment ago is not lost.
@@ -148,12 +225,14 @@ func (s *Service) calm(ctx context.Context, w Who, u directory.User) error {
 	return nil
 }
 
-var errNotLost = errors.New("desk: no such factor to clear")
+var errNotLost = errors.New("desk: nothing of theirs that this act could be done to")
 
-func (s *Service) clearable(ctx context.Context, c *flow.Case, credential string) error {
-	list, err := s.lost(ctx, c)
-	if err == nil && !slices.ContainsFunc(list, func(m verify.Credential) bool { return m.ID == credential }) {
-		err = errors.Join(flow.ErrConflict, errNotLost)
-	}
-	return err
+// Mends are acts on what somebody can prove with, that send them the way to set up
+// something new themselves (enrol.Mender). why is not empty, and nothing happens, where
+// that way would be closed to them: invite_weak, invite_no_mail, invite_new_mail,
+// invite_enrolled or frozen. The technician sees no link.
+type Mends interface {
+	ClearCodesFor(ctx context.Context, u directory.User, by audit.Event, tell []string) error
+	ReplaceFor(ctx context.Context, u directory.User, credential string, by audit.Event, tell []string) (why string, err error)
+	InviteFor(ctx context.Context, u directory.User, by audit.Event, tell []string) (why string, err error)
 }

@@ -1,6 +1,7 @@
 package desk
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -48,17 +49,11 @@ func (s *Service) admit(ctx context.Context, w Who, roles []access.Role, id dire
 	case err != nil:
 		return u, "", err
 	}
-	why = s.Policy.Eligible(u)
-	if why == "out_of_scope" || !s.reaches(roles, u) {
+	barred := s.barred(u)
+	if barred == "out_of_scope" || !s.reaches(roles, u) {
 		return u, "", s.unknown(ctx, w, u, "out_of_scope")
 	}
-	switch {
-	case u.ID == w.Principal.ID, directory.SamePerson(w.Principal.User, u):
-		why = "self" // a second account of their own too (security case 100)
-	case len(s.Roles.Of(u)) > 0:
-		why = "staff" // a technician who turned would begin with the others
-	}
-	return u, why, nil
+	return u, cmp.Or(s.colleague(w, u), barred, s.Policy.Eligible(u)), nil
 }
 
 // reaches reports whether somebody with these roles can begin anything for u.

@@ -297,7 +297,7 @@ func TestFiguresOfTooMuchSaySo(t *testing.T) {
 
 // security case 113.
 func TestTheFileOfAListIsInert(t *testing.T) {
-	s := desk.Sheet{At: time.Date(2026, 5, 4, 9, 0, 0, 0, time.UTC), People: []desk.Person{{Listed: directory.Listed{ID: "x:1", Login: `=HYPERLINK("http://evil","x")`, Name: "@SUM(1)", Directory: "x"}}}}
+	s := desk.Sheet{At: time.Date(2026, 5, 4, 9, 0, 0, 0, time.UTC), People: []desk.Row{{Listed: directory.Listed{ID: "x:1", Login: `=HYPERLINK("http://evil","x")`, Name: "@SUM(1)", Directory: "x"}}}}
 	var b bytes.Buffer
 	if err := s.WriteCSV(&b); err != nil {
 		t.Fatal(err)

@@ -21,6 +21,8 @@ type Order struct {
 	Cause   string
 	Ticket  string
 	Send    bool // mail the way in as well
+	// Once is what the form carries, so that sent twice it begins one case.
+	Once string
 }
 
 // maxCause is the length of a reason, in code points.
@@ -43,9 +45,14 @@ func (o *Order) check(s *Service) error {
 	return nil
 }
 
-// Open begins a case for somebody. *Refused says why not, ErrUnknown that there is
-// nobody, *flow.Invalid what of the order is wrong.
+// Open begins a case for somebody, or returns the one that this very order began.
+// *Refused says why not, ErrUnknown that there is nobody, *flow.Invalid what of the
+// order is wrong.
 func (s *Service) Open(ctx context.Context, w Who, id directory.ID, o Order) (*flow.Case, error) {
+	return s.openOnce(ctx, w, id, o.Once, func(caseID string) (*flow.Case, error) { return s.open(ctx, w, id, o, caseID) })
+}
+
+func (s *Service) open(ctx context.Context, w Who, id directory.ID, o Order, caseID string) (*flow.Case, error) {
 	roles, err := s.acts(w)
 	if err != nil {
 		return nil, err
@@ -73,7 +80,7 @@ func (s *Service) Open(ctx context.Context, w Who, id directory.ID, o Order) (*f
 	if err != nil {
 		return nil, err
 	}
-	c, err := s.Cases.Assist(ctx, flow.AssistRequest{Purpose: o.Purpose, By: w.by(), Target: u, Cause: o.Cause, Ticket: o.Ticket,
+	c, err := s.Cases.Assist(ctx, flow.AssistRequest{ID: caseID, Purpose: o.Purpose, By: w.by(), Target: u, Cause: o.Cause, Ticket: o.Ticket,
 		Address: w.Address, Lang: w.Lang, Tell: tell, Send: o.Send, Hold: hold})
 	var not *flow.NotServed
 	if errors.As(err, &not) {
@@ -117,13 +124,13 @@ func (s *Service) Case(ctx context.Context, w Who, id string) (*flow.Case, error
 }
 
 // Match takes the number the caller reads out. *flow.Wrong when it is another; the
-// case then comes beside it.
-func (s *Service) Match(ctx context.Context, w Who, id, number string) (*flow.Case, error) {
+// case then comes beside it. The same form sent twice costs one try.
+func (s *Service) Match(ctx context.Context, w Who, id, number, once string) (*flow.Case, error) {
 	c, _, _, err := s.mine(ctx, w, id)
 	if err != nil {
 		return c, err
 	}
-	return s.Cases.Match(ctx, c.ID, w.by(), number, w.Address)
+	return s.matchOnce(ctx, w, c, once, func() (*flow.Case, error) { return s.Cases.Match(ctx, c.ID, w.by(), number, w.Address) })
 }
 
 // Hear takes a code that the caller reads to w, where the policy allows that.

@@ -115,6 +115,9 @@ type Writes interface {
 
 // Options are the parts of a Service; all are required but Alerts and Log.
 type Options struct {
+	Limits    Limits
+	Mends     Mends
+	Spent     Spent
 	People    People
 	Roles     Roles
 	Scope     Scope
@@ -142,18 +145,20 @@ type Options struct {
 type Service struct {
 	Options
 	outlooks outlooks
+	shown    *sightings
+	turns    *turns
 }
 
 // New checks that nothing is missing.
 func New(o Options) (*Service, error) {
 	if o.People == nil || o.Roles == nil || o.Scope == nil || o.Policy == nil || o.Cases == nil || o.Holds == nil || o.Hours == nil || o.FourEyes == nil || o.Known == nil || o.Record == nil || o.History == nil || o.Sightings == nil ||
-		o.Counters == nil || o.Hands == nil || o.Writes == nil || o.Threats == nil || o.Tickets == nil || o.Now == nil {
+		o.Counters == nil || o.Hands == nil || o.Writes == nil || o.Threats == nil || o.Tickets == nil || o.Now == nil || o.Limits == nil || o.Mends == nil || o.Spent == nil {
 		return nil, errors.New("desk: a part is missing")
 	}
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
-	return &Service{Options: o}, nil
+	return &Service{Options: o, shown: newSightings(), turns: newTurns()}, nil
 }
 
 // Who is a technician at the desk. Principal.User was read in this very request.

@@ -88,7 +88,7 @@ func TestAnActNeedsTheRoleAndAFreshProof(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, other := range []directory.ID{"x:two", "x:lead"} {
-		if _, err := r.Match(t.Context(), r.who(other, 0), "Cx:bea", "10"); err != desk.ErrUnknown {
+		if _, err := r.Match(t.Context(), r.who(other, 0), r.last().ID, "10", r.once()); err != desk.ErrUnknown {
 			t.Errorf("%s matches in somebody else's case: %v", other, err)
 		}
 	}
@@ -96,7 +96,7 @@ func TestAnActNeedsTheRoleAndAFreshProof(t *testing.T) {
 	moved := r.users["x:bea"]
 	moved.DN = "CN=bea,OU=Board,DC=x"
 	r.users["x:bea"] = moved
-	if _, err := r.Match(t.Context(), w, "Cx:bea", "10"); err != desk.ErrUnknown || len(r.did) != 0 {
+	if _, err := r.Match(t.Context(), w, r.last().ID, "10", r.once()); err != desk.ErrUnknown || len(r.did) != 0 {
 		t.Errorf("moved: %v %v", err, r.did)
 	}
 }
@@ -112,6 +112,7 @@ func TestAnOrderSaysWhyAndForWhichTicket(t *testing.T) {
 	} {
 		for _, one := range o {
 			var bad *flow.Invalid
+			one.Once = r.once()
 			if _, err := r.Open(t.Context(), w, "x:ann", one); !errors.As(err, &bad) || bad.Field != field {
 				t.Errorf("%+v: %v", one, err)
 			}
@@ -151,7 +152,7 @@ func (r *rig) verified(w desk.Who, id directory.ID) string {
 	if err := r.open(w, id, policy.Assist); err != nil {
 		r.t.Fatal(err)
 	}
-	c := r.cases["C"+string(id)]
+	c := r.last()
 	c.Outcome, c.Hold = flow.Outcome{Status: flow.Applied, At: r.now}, nil
 	c.Proofs = []flow.Proof{{Kind: verify.TOTP}, {Kind: verify.Handover}}
 	return c.ID
@@ -165,35 +166,35 @@ func TestActsNeedAVerifiedCaller(t *testing.T) {
 	if err := r.open(w, "x:bea", policy.Assist); err != nil {
 		t.Fatal(err)
 	}
-	if err := r.Do(t.Context(), w, "Cx:bea", desk.Freeze, ""); !errors.Is(err, flow.ErrConflict) {
+	if err := r.act(w, r.last().ID, desk.Freeze, ""); !errors.Is(err, flow.ErrConflict) {
 		t.Errorf("before: %v", err)
 	}
 	id := r.verified(w, "x:ann")
 	for _, act := range []desk.Act{desk.Freeze, desk.Unfreeze, desk.SignOut} {
-		if err := r.Do(t.Context(), w, id, act, ""); err != nil {
+		if err := r.act(w, id, act, ""); err != nil {
 			t.Errorf("%s: %v", act, err)
 		}
 	}
-	if err := r.Do(t.Context(), w, id, desk.Renew, ""); err != nil || r.did[3] != "renew x:ann x:tech Cx:ann security@example.org boss@example.org" {
+	if err := r.act(w, id, desk.Renew, ""); err != nil || r.did[3] != "renew x:ann x:tech "+id+" security@example.org boss@example.org" {
 		t.Errorf("%v %q", err, r.did)
 	}
 	r.did, r.down = r.did[:3], directory.ErrUnsupported
-	if err := r.Do(t.Context(), w, id, desk.Renew, ""); !errors.As(err, new(*desk.Refused)) {
+	if err := r.act(w, id, desk.Renew, ""); !errors.As(err, new(*desk.Refused)) {
 		t.Errorf("where it would do nothing: %v", err)
 	}
 	r.down = nil
-	if err := r.Do(t.Context(), w, id, "password", ""); !errors.As(err, new(*flow.Invalid)) {
+	if err := r.act(w, id, "password", ""); !errors.As(err, new(*flow.Invalid)) {
 		t.Errorf("an act there is not: %v", err)
 	}
-	want := []string{"freeze x:ann x:tech Cx:ann security@example.org boss@example.org", "unfreeze x:ann x:tech Cx:ann security@example.org boss@example.org", "sessions x:ann x:tech Cx:ann security@example.org boss@example.org"}
+	want := []string{"freeze x:ann x:tech " + id + " security@example.org boss@example.org", "unfreeze x:ann x:tech " + id + " security@example.org boss@example.org", "sessions x:ann x:tech " + id + " security@example.org boss@example.org"}
 	if !slices.Equal(r.did, want) {
 		t.Errorf("%q", r.did)
 	}
-	if err := r.Do(t.Context(), r.who("x:two", 0), id, desk.Freeze, ""); err != desk.ErrUnknown {
+	if err := r.act(r.who("x:two", 0), id, desk.Freeze, ""); err != desk.ErrUnknown {
 		t.Errorf("another technician: %v", err)
 	}
 	r.now = r.now.Add(15 * time.Minute)
-	if err := r.Do(t.Context(), r.who("x:tech", 0), id, desk.Freeze, ""); !errors.Is(err, flow.ErrConflict) {
+	if err := r.act(r.who("x:tech", 0), id, desk.Freeze, ""); !errors.Is(err, flow.ErrConflict) {
 		t.Errorf("too late: %v", err)
 	}
 }
@@ -207,11 +208,11 @@ func TestAFactorAndAPasswordTakeTwoTechnicians(t *testing.T) {
 	id := r.verified(w, "x:ann")
 	r.cases[id].Proofs = []flow.Proof{{Kind: verify.TOTP, Evidence: verify.Evidence{Credential: "app"}}}
 	for _, which := range []string{"app", "paper", "", "somebody's"} {
-		if err := r.Do(t.Context(), w, id, desk.Clear, which); !errors.Is(err, flow.ErrConflict) {
+		if err := r.act(w, id, desk.Clear, which); !errors.Is(err, flow.ErrConflict) {
 			t.Errorf("cleared %q: %v", which, err)
 		}
 	}
-	if err := r.Do(t.Context(), w, id, desk.Clear, "old"); err != nil {
+	if err := r.act(w, id, desk.Clear, "old"); err != nil {
 		t.Fatal(err)
 	}
 	var no *desk.Refused
@@ -223,7 +224,7 @@ func TestAFactorAndAPasswordTakeTwoTechnicians(t *testing.T) {
 		t.Errorf("somebody else: %v", err)
 	}
 	id = r.verified(lead, "x:ann")
-	if err := r.Do(t.Context(), lead, id, desk.Clear, "old"); !errors.As(err, &no) || no.Reason != "second_technician" {
+	if err := r.act(lead, id, desk.Clear, "old"); !errors.As(err, &no) || no.Reason != "second_technician" {
 		t.Errorf("and the other way round: %v", err)
 	}
 	r.now = r.now.Add(24 * time.Hour)

@@ -75,7 +75,7 @@ func TestTheTwentyFirstActWaits(t *testing.T) {
 	r := newRig(t)
 	w := r.who("x:tech", 0)
 	id := r.verified(w, "x:bea")
-	act := func() error { return r.Do(t.Context(), w, id, desk.SignOut, "") }
+	act := func() error { return r.act(w, id, desk.SignOut, "") }
 	for range 19 {
 		if err := act(); err != nil {
 			t.Fatal(err)
@@ -107,7 +107,7 @@ func TestWhoCanBeTheSecond(t *testing.T) {
 	if why := r.waits(r.who("x:tech", 0), "x:far", policy.Reset); len(why) != 1 {
 		t.Fatal(why)
 	}
-	const id = "Cx:far"
+	id := r.last().ID
 	for _, who := range []directory.ID{"x:tech", "x:two", "x:far", "x:aud", "x:ann", "x:root"} {
 		if err := r.Agree(t.Context(), r.who(who, 0), id); !errors.Is(err, desk.ErrUnknown) {
 			t.Errorf("%s: %v", who, err)
@@ -130,6 +130,7 @@ func TestWhoCanBeTheSecond(t *testing.T) {
 	}
 	late := r.who("x:tech", 0)
 	r.waits(late, "x:far", policy.Unlock)
+	id = r.last().ID
 	r.now = r.now.Add(time.Hour)
 	if err := r.Agree(t.Context(), r.who("x:lead", 0), id); !errors.Is(err, desk.ErrUnknown) {
 		t.Errorf("an hour later: %v", err)
@@ -156,17 +157,17 @@ func TestASpokenCodeOpensNothing(t *testing.T) {
 	id := r.verified(w, "x:ann")
 	r.cases[id].Proofs = []flow.Proof{{Kind: verify.TOTP, Spoken: true}}
 	for _, act := range []desk.Act{desk.Unfreeze, desk.Clear} {
-		if err := r.Do(t.Context(), w, id, act, "old"); !errors.Is(err, flow.ErrConflict) {
+		if err := r.act(w, id, act, "old"); !errors.Is(err, flow.ErrConflict) {
 			t.Errorf("%s: %v", act, err)
 		}
 	}
-	if err := r.Do(t.Context(), w, id, desk.Freeze, ""); err != nil {
+	if err := r.act(w, id, desk.Freeze, ""); err != nil {
 		t.Error(err)
 	}
 	if o, err := r.Choices(t.Context(), r.cases[id]); err != nil || !o.Heard || o.Lost != nil {
 		t.Errorf("%+v, %v", o, err)
 	}
-	if err := r.Do(t.Context(), r.who("x:tech", 11*time.Minute), id, desk.Freeze, ""); !errors.Is(err, desk.ErrStale) {
+	if err := r.act(r.who("x:tech", 11*time.Minute), id, desk.Freeze, ""); !errors.Is(err, desk.ErrStale) {
 		t.Errorf("an old touch: %v", err)
 	}
 }

@@ -39,8 +39,8 @@ func (b *Board) Lists(w Who) ([]directory.List, error) {
 	return all, nil
 }
 
-// Person is somebody on a list, read a moment ago.
-type Person struct {
+// Row is somebody on a list, read a moment ago.
+type Row struct {
 	directory.Listed
 	Helped bool // whoever looks may help them
 }
@@ -50,7 +50,7 @@ type Sheet struct {
 	List      directory.List
 	At        time.Time // of the count; zero: there was none yet
 	Everybody bool      // the directories were listed; else only who has something set up
-	People    []Person  // on the list now
+	People    []Row     // on the list now
 	// Rest were counted and not read again; -1: there may be some, and how many of
 	// them w may see is not known.
 	Rest int
@@ -105,7 +105,7 @@ func (b *Board) open(ctx context.Context, w Who, l directory.List, kind string, 
 // still reads people side by side and keeps, in their order, who is on the list now
 // and w may see. One who cannot be read is an error for all: a list that lacks
 // people would be believed.
-func (b *Board) still(ctx context.Context, w Who, l directory.List, all []directory.Listed) ([]Person, error) {
+func (b *Board) still(ctx context.Context, w Who, l directory.List, all []directory.Listed) ([]Row, error) {
 	users, errs := make([]directory.User, len(all)), make([]error, len(all))
 	var wg sync.WaitGroup
 	for first := range min(readers, len(all)) {
@@ -117,7 +117,7 @@ func (b *Board) still(ctx context.Context, w Who, l directory.List, all []direct
 	}
 	wg.Wait()
 	roles, now := b.Roles.Of(w.Principal.User), b.Now()
-	var list []Person
+	var list []Row
 	for i, u := range users {
 		switch {
 		case errors.Is(errs[i], directory.ErrNotFound):
@@ -131,7 +131,7 @@ func (b *Board) still(ctx context.Context, w Who, l directory.List, all []direct
 		if b.Policy.Eligible(u) != "" || !helped && !among(roles, overseers) || l != directory.Stranded && !l.Has(u.State, now) {
 			continue
 		}
-		list = append(list, Person{l.Entry(u), helped})
+		list = append(list, Row{l.Entry(u), helped})
 	}
 	return list, nil
 }

@@ -3,6 +3,7 @@ package desk_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"regexp"
 	"strings"
 	"sync"
@@ -15,6 +16,7 @@ import (
 	"postern/portal/desk"
 	"postern/portal/flow"
 	"postern/portal/flow/flowtest"
+	"postern/portal/limit"
 	"postern/portal/notify"
 	"postern/portal/policy"
 	"postern/verify"
@@ -43,6 +45,58 @@ type rig struct {
 	closed bool // the desk, at this hour
 	level  flowtest.Threats
 	care
+	spent map[string]bool
+	taken int   // searches that were counted
+	full  error // of the limiter
+	unfit string
+	forms int
+}
+
+func (r *rig) Take(_ context.Context, name limit.Name, key string) error {
+	r.taken++
+	if name != limit.DeskSearch || key == "" {
+		return errors.New("another limit")
+	}
+	return r.full
+}
+
+func (r *rig) Spent(_ context.Context, mark string) (bool, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.spent[mark], r.mute
+}
+
+func (r *rig) Once(ctx context.Context, mark string, work func(context.Context) error) (bool, error) {
+	if was, err := (*rig).Spent(r, ctx, mark); was || err != nil {
+		return false, err
+	}
+	if work != nil {
+		if err := work(ctx); err != nil {
+			return false, err
+		}
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.spent[mark] = true
+	return true, nil
+}
+
+func (r *rig) ClearCodesFor(_ context.Context, u directory.User, by audit.Event, tell []string) error {
+	return r.hand("codes", u, by, tell)
+}
+
+func (r *rig) ReplaceFor(_ context.Context, u directory.User, credential string, by audit.Event, tell []string) (string, error) {
+	if r.unfit != "" {
+		return r.unfit, nil
+	}
+	return "", r.hand("replace "+credential, u, by, tell)
+}
+
+func (r *rig) InviteFor(_ context.Context, u directory.User, by audit.Event, tell []string) (string, error) {
+	if r.unfit != "" {
+		return r.unfit, nil
+	}
+	return "", r.hand("invite", u, by, tell)
 }
 
 func (a areas) Of(roles []access.Role, u directory.User) bool { return a.scope.Scope.Of(roles, u) }
@@ -105,13 +159,20 @@ func (r *rig) Eligible(u directory.User) string {
 		return "privileged"
 	case u.State.Disabled:
 		return "disabled"
+	case directory.MemberOf(u, "Denied"):
+		return "denied"
 	}
 	return ""
 }
 
 func (r *rig) Assist(_ context.Context, a flow.AssistRequest) (*flow.Case, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.cases[a.ID] != nil {
+		return nil, flow.ErrExists
+	}
 	r.began = append(r.began, a)
-	c := &flow.Case{ID: "C" + string(a.Target.ID), Key: a.Target.ID, Door: access.Desk, By: a.By, Purpose: a.Purpose, Tell: a.Tell, Expires: r.now.Add(time.Hour), Plan: policy.Plan{Gates: 2}}
+	c := &flow.Case{ID: a.ID, Key: a.Target.ID, Door: access.Desk, By: a.By, Purpose: a.Purpose, Tell: a.Tell, Expires: r.now.Add(time.Hour), Plan: policy.Plan{Gates: 2}}
 	if len(a.Hold) > 0 {
 		c.Hold = &flow.Hold{Reasons: a.Hold, Since: r.now}
 	}
@@ -120,6 +181,8 @@ func (r *rig) Assist(_ context.Context, a flow.AssistRequest) (*flow.Case, error
 }
 
 func (r *rig) Load(_ context.Context, id string) (*flow.Case, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
 	if c := r.cases[id]; c != nil {
 		return c, nil
 	}
@@ -196,6 +259,8 @@ func (r *rig) Note(_ context.Context, e []audit.Event, m []notify.Message) error
 	if r.mute != nil {
 		return r.mute
 	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
 	r.event, r.mail = append(r.event, e...), append(r.mail, m...)
 	return nil
 }
@@ -209,6 +274,8 @@ func (r *rig) Strike(_ context.Context, key directory.ID, kind verify.Kind, chan
 }
 
 func (r *rig) hand(what string, u directory.User, by audit.Event, tell []string) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
 	r.did = append(r.did, strings.Join(append([]string{what, string(u.ID), string(by.Actor), by.Case}, tell...), " "))
 	return nil
 }
@@ -243,7 +310,7 @@ var (
 
 func newRig(t testing.TB) *rig {
 	t.Helper()
-	r := &rig{t: t, now: time.Date(2026, 5, 4, 9, 0, 0, 0, time.UTC), users: map[directory.ID]directory.User{}, cases: map[string]*flow.Case{}, count: map[string]flow.Strikes{}}
+	r := &rig{t: t, now: time.Date(2026, 5, 4, 9, 0, 0, 0, time.UTC), users: map[directory.ID]directory.User{}, cases: map[string]*flow.Case{}, count: map[string]flow.Strikes{}, spent: map[string]bool{}}
 	for _, u := range []directory.User{
 		{ID: "x:ann", Login: "ann", Name: "Ann", Manager: "x:boss", DN: "CN=ann,OU=Staff,DC=x", Mail: []string{"ann@example.org"}},
 		{ID: "x:bea", Login: "bea", DN: "CN=bea,OU=Staff,DC=x"},
@@ -264,7 +331,7 @@ func newRig(t testing.TB) *rig {
 	var err error
 	r.Service, err = desk.New(desk.Options{People: people{r}, Roles: roles, Scope: areas{r}, Policy: r, Cases: cases{r}, Holds: holds{r}, Known: known{r},
 		Hours: func(time.Time) bool { return !r.closed }, FourEyes: areas{r}, Cooling: 24 * time.Hour, Record: r, History: r, Sightings: r, Counters: r, Hands: r, Writes: r, Threats: &r.level,
-		Tickets: regexp.MustCompile(`^INC-[0-9]+$`), Alerts: []string{"security@example.org"}, Now: func() time.Time { return r.now }})
+		Limits: r, Mends: r, Spent: r, Tickets: regexp.MustCompile(`^INC-[0-9]+$`), Alerts: []string{"security@example.org"}, Now: func() time.Time { return r.now }})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -283,7 +350,21 @@ var order = desk.Order{Purpose: policy.Reset, Cause: "lost the phone", Ticket: "
 
 func (r *rig) open(w desk.Who, id directory.ID, p policy.Purpose) error {
 	o := order
-	o.Purpose = p
+	o.Purpose, o.Once = p, r.once()
 	_, err := r.Open(r.t.Context(), w, id, o)
 	return err
 }
+
+// once is what a new form carries.
+func (r *rig) once() string {
+	r.forms++
+	return fmt.Sprintf("%022d", r.forms)
+}
+
+// act does something by a new form.
+func (r *rig) act(w desk.Who, id string, act desk.Act, which string) error {
+	return r.Do(r.t.Context(), w, id, act, which, r.once())
+}
+
+// last is the newest case.
+func (r *rig) last() *flow.Case { return r.cases[r.began[len(r.began)-1].ID] }

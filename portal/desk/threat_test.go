@@ -26,7 +26,7 @@ func TestNoFactorIsClearedWhileTheLevelIsRaised(t *testing.T) {
 	c := r.cases[r.verified(w, "x:ann")]
 	r.level.Raise()
 	var no *desk.Refused
-	if err := r.Do(t.Context(), w, c.ID, desk.Clear, "phone"); !errors.As(err, &no) || no.Reason != "threat" || len(r.did) != 0 {
+	if err := r.act(w, c.ID, desk.Clear, "phone"); !errors.As(err, &no) || no.Reason != "threat" || len(r.did) != 0 {
 		t.Fatalf("%v, %q", err, r.did)
 	}
 	last := r.event[len(r.event)-1]
@@ -34,33 +34,33 @@ func TestNoFactorIsClearedWhileTheLevelIsRaised(t *testing.T) {
 		t.Errorf("%+v", last)
 	}
 	r.mute = errors.New("disk full")
-	if err := r.Do(t.Context(), w, c.ID, desk.Clear, "phone"); !errors.Is(err, flow.ErrUnavailable) {
+	if err := r.act(w, c.ID, desk.Clear, "phone"); !errors.Is(err, flow.ErrUnavailable) {
 		t.Errorf("without a record: %v", err)
 	}
 	r.mute = nil
 	r.level.Fail(errors.New("database is locked"))
-	if err := r.Do(t.Context(), w, c.ID, desk.Clear, "phone"); !errors.Is(err, flow.ErrUnavailable) || len(r.did) != 0 {
+	if err := r.act(w, c.ID, desk.Clear, "phone"); !errors.Is(err, flow.ErrUnavailable) || len(r.did) != 0 {
 		t.Errorf("with a level nobody can read: %v, %q", err, r.did)
 	}
 	r.level.Raise()
 	for _, act := range []desk.Act{desk.Freeze, desk.SignOut} { // which shut an account
-		if err := r.Do(t.Context(), w, c.ID, act, ""); err != nil {
+		if err := r.act(w, c.ID, act, ""); err != nil {
 			t.Errorf("%s: %v", act, err)
 		}
 	}
-	if err := r.Do(t.Context(), w, c.ID, desk.Unfreeze, ""); !errors.As(err, &no) || no.Reason != "held" {
+	if err := r.act(w, c.ID, desk.Unfreeze, ""); !errors.As(err, &no) || no.Reason != "held" {
 		t.Errorf("without a second technician: %v", err)
 	}
 	if err := r.Agree(t.Context(), r.who("x:two", 0), c.ID); err != nil {
 		t.Fatal(err)
 	}
 	for _, act := range []desk.Act{desk.Unfreeze, desk.Renew} {
-		if err := r.Do(t.Context(), w, c.ID, act, ""); err != nil {
+		if err := r.act(w, c.ID, act, ""); err != nil {
 			t.Errorf("%s: %v", act, err)
 		}
 	}
 	r.level.Lower()
-	if err := r.Do(t.Context(), w, c.ID, desk.Clear, "phone"); err != nil {
+	if err := r.act(w, c.ID, desk.Clear, "phone"); err != nil {
 		t.Errorf("lowered: %v", err)
 	}
 }

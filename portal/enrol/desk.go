@@ -109,7 +109,7 @@ func (s *Service) forDesk(ctx context.Context, c Change, u directory.User, by au
 	if by.Outcome != audit.Unknown {
 		by.Outcome = audit.OK
 	}
-	c.Events = []audit.Event{by}
+	c.Events = append([]audit.Event{by}, c.Events...)
 	at := now.UTC().Format(time.RFC3339)
 	if to := known.Addresses(u, now); len(to) > 0 {
 		c.Messages = append(c.Messages, s.notice(u, to, template, u.Language, map[string]string{"at": at, "door": by.Door, "kind": by.Factor, "technician": by.ActorName}))

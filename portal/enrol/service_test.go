@@ -146,6 +146,7 @@ func TestASessionEndsWithItsAccount(t *testing.T) {
 		"became privileged": func(r *rig, _ *enrol.Who) {
 			r.dir.Edit(alice, func(u *directory.User) { u.Privileged = "Domain Admins" })
 		},
+		"frozen":               func(r *rig, _ *enrol.Who) { r.known.Set(alice, func(s *access.Standing) { s.Frozen = r.now }) },
 		"deleted":              func(_ *rig, w *enrol.Who) { w.Principal.User.ID = "test:gone" },
 		"the reading is bob's": func(_ *rig, w *enrol.Who) { w.Principal.User.ID = bob },
 		"another password":     func(r *rig, _ *enrol.Who) { r.dir.Edit(alice, func(u *directory.User) { u.State.PasswordSet = r.now }) },

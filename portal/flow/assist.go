@@ -1,6 +1,7 @@
 package flow
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"slices"
@@ -15,6 +16,8 @@ import (
 
 // AssistRequest is what a technician begins for somebody.
 type AssistRequest struct {
+	// ID of the case, of random's form; empty: a random one. ErrExists when there is one.
+	ID      string
 	Purpose policy.Purpose   // reset, unlock, or assist: to act on the account afterwards
 	By      access.Principal // the technician, signed in; who they may help is portal/desk's to say
 	Target  directory.User   // read a moment ago
@@ -46,7 +49,7 @@ func (s *Service) Assist(ctx context.Context, r AssistRequest) (*Case, error) {
 		return nil, &NotServed{why}
 	}
 	now := s.Now()
-	c := &Case{ID: s.random(20), Purpose: r.Purpose, Door: access.Desk, Address: r.Address, Lang: r.Lang, By: r.By, Key: r.Target.ID, Named: r.Target.Login,
+	c := &Case{ID: cmp.Or(r.ID, s.random(20)), Purpose: r.Purpose, Door: access.Desk, Address: r.Address, Lang: r.Lang, By: r.By, Key: r.Target.ID, Named: r.Target.Login,
 		Login: r.Target.Login, Cause: r.Cause, Ticket: r.Ticket, Tell: r.Tell, Send: r.Send, Created: now, Plan: s.Policy.For(access.Desk, r.Purpose, r.Target)}
 	frozen, err := s.observe(ctx, c, r.Target)
 	if err != nil {

@@ -248,6 +248,9 @@ func (c *Case) Kinds() []verify.Kind {
 	return kinds
 }
 
+// VotesLeft is how many numbers may still be tried.
+func (c *Case) VotesLeft() int { return max(0, maxVotes-c.Votes) }
+
 // TriesLeft is how many wrong answers the case still bears.
 func (c *Case) TriesLeft() int { return max(0, c.Plan.Tries-c.Misses) }
 

@@ -13,7 +13,8 @@ import (
 
 // Store keeps cases. Any error is a no.
 type Store interface {
-	// Create stores a new case with what goes with it, in one transaction.
+	// Create stores a new case with what goes with it, in one transaction; ErrExists
+	// when there is one of that id.
 	Create(ctx context.Context, c *Case, e Effects) error
 	// Case reads one; ErrNoCase when there is none.
 	Case(ctx context.Context, id string) (*Case, error)
@@ -47,8 +48,10 @@ type Effects struct {
 	EndSessions directory.ID
 }
 
-// ErrNoCase: no such case. ErrConflict: somebody else moved it on first.
+// ErrNoCase: no such case. ErrConflict: somebody else moved it on first. ErrExists:
+// it was begun before.
 var (
 	ErrNoCase   = errors.New("flow: no such case")
 	ErrConflict = errors.New("flow: the case has moved on")
+	ErrExists   = errors.New("flow: the case was begun before")
 )

@@ -68,6 +68,7 @@ type Config struct {
 	SendGlobal   Rate `yaml:"send_global"`   // codes sent by the whole portal, per channel
 	Ask          Rate `yaml:"ask"`           // approvals one person asks for
 	Asked        Rate `yaml:"asked"`         // approvals one person is asked for
+	DeskSearch   Rate `yaml:"desk_search"`   // searches of one technician, each pause in typing counts
 	// Accounts is a tripwire: failures on more different accounts than this
 	// close the door to a client address until the period is over.
 	Accounts Rate `yaml:"accounts"`
@@ -93,6 +94,7 @@ func DefaultConfig() Config {
 		SendGlobal:   Rate{2000, time.Hour},
 		Ask:          Rate{2, time.Hour},
 		Asked:        Rate{10, 24 * time.Hour},
+		DeskSearch:   Rate{120, time.Minute},
 		Accounts:     Rate{50, time.Hour},
 		Failures:     Rate{300, 10 * time.Minute},
 		Remember:     100_000,
@@ -106,7 +108,7 @@ type entry struct {
 
 func (c Config) table() []entry {
 	return []entry{{Address, c.Address}, {Page, c.Page}, {Start, c.Start}, {StartAccount, c.StartAccount}, {Answer, c.Answer},
-		{Send, c.Send}, {SendDay, c.SendDay}, {Destination, c.Destination}, {SendGlobal, c.SendGlobal}, {Ask, c.Ask}, {Asked, c.Asked},
+		{Send, c.Send}, {SendDay, c.SendDay}, {Destination, c.Destination}, {SendGlobal, c.SendGlobal}, {Ask, c.Ask}, {Asked, c.Asked}, {DeskSearch, c.DeskSearch},
 		{Accounts, c.Accounts}, {Failures, c.Failures}}
 }
 

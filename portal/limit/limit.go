@@ -40,6 +40,7 @@ const (
 	Asked        Name = "asked"
 	Accounts     Name = "accounts"
 	Failures     Name = "failures"
+	DeskSearch   Name = "desk_search"
 )
 
 // pair counts the failures of one address on one account; it is no limit.

@@ -255,13 +255,13 @@ func TestDeskHandsOverAReset(t *testing.T) {
 		phone.WantStep("done")
 		owner.Open("/me")
 		owner.WantStep("me")
-		tech.Click(`form.end button.bad`)
+		tech.Click(`button[value=clear]`)
 		tech.WantStep("done")
 		s.deskHears(s.h.Address("user4"), "user4")
 		s.deskHears(s.h.Address("manager1"), "user4", "tech1", "INC-7")
 		owner.Open("/me") // whoever found it may have signed in with it
 		owner.WantStep("start")
-		if n := tech.Eval(`String(document.querySelectorAll('form.end').length)`); n != "1" {
+		if n := tech.Eval(`String(document.querySelectorAll('button[value=clear]').length)`); n != "1" {
 			t.Errorf("%s things are left to clear, want the app alone", n)
 		}
 	})

@@ -27,6 +27,9 @@ type State struct {
 	// Back is the page of a link that this browser opened before it signed in, to
 	// return there; empty: to one's own. It never comes from an address.
 	Back string `json:",omitempty"`
+	// Desk is when the person last did something at the desk; a column of its own, as
+	// Find returns it. What refreshes by itself is nothing they did.
+	Desk time.Time `json:"-"`
 }
 
 // SignedIn reports whether somebody is.
@@ -40,6 +43,7 @@ type Row struct {
 	Created time.Time
 	Used    time.Time
 	Expires time.Time // absolute
+	Desk    time.Time // last use of the desk; zero: none
 }
 
 // Store keeps rows. Any error but ErrNone is a no.
@@ -51,6 +55,8 @@ type Store interface {
 	ReplaceSession(ctx context.Context, old []byte, next Row) error
 	// TouchSession notes a use, only forward, only of a row that still exists.
 	TouchSession(ctx context.Context, hash []byte, at time.Time) error
+	// TouchDesk notes a use of the desk in the same way.
+	TouchDesk(ctx context.Context, hash []byte, at time.Time) error
 }
 
 // ErrNone: there is no such session, or its time is over.
@@ -63,16 +69,39 @@ type Life struct {
 }
 
 // Lives by what the session is good for (NIST SP 800-63B-4 section 2.2.3; OWASP
-// ASVS 5.0 section 7.3): somebody signed in 1 h idle and 24 h in all, a
-// technician 15 min and 12 h, a case no longer than a case lasts.
+// ASVS 5.0 section 7.3): somebody signed in 1 h idle and 24 h in all, a case no
+// longer than a case lasts. For the pages of the desk Desk holds besides; for a
+// session that is good for nothing else, it holds alone.
 func Lives(s State) Life {
 	switch {
 	case !s.SignedIn():
 		return Life{Idle: 30 * time.Minute, Absolute: time.Hour}
 	case s.Principal.Door == access.Desk:
-		return Life{Idle: 15 * time.Minute, Absolute: 12 * time.Hour}
+		return Desk
 	}
 	return Life{Idle: time.Hour, Absolute: 24 * time.Hour}
+}
+
+// Desk is how long a session opens the desk: by so long ago a use of it, and so long
+// ago the sign-in. Afterwards it opens one's own pages still, and the desk after a
+// proof, or a new sign-in.
+var Desk = Life{Idle: 15 * time.Minute, Absolute: 12 * time.Hour}
+
+// AtDesk reports whether the desk is open to who is signed in: they have signed in
+// within Desk.Absolute, whatever they proved since, and never left it alone for longer
+// than Desk.Idle. By what they proved it is not looked at.
+func (s State) AtDesk(now time.Time) bool {
+	last := s.Principal.Proven
+	if s.Desk.After(last) {
+		last = s.Desk
+	}
+	return s.SignedIn() && !s.DeskOver(now) && s.Principal.Fresh(now, Desk.Absolute) && now.Sub(last) <= Desk.Idle
+}
+
+// DeskOver reports whether the sign-in is too old for the desk, so that no proof opens
+// it again but a new sign-in.
+func (s State) DeskOver(now time.Time) bool {
+	return now.Sub(s.Principal.SignedIn) > Desk.Absolute
 }
 
 // touchEvery bounds how often a mere look at a page writes to the store.
@@ -106,24 +135,48 @@ func (m *Manager) Hash(token string) string { return hex.EncodeToString(key(toke
 
 // Find returns what is remembered of the browser with that token, or ErrNone.
 func (m *Manager) Find(ctx context.Context, token string) (State, error) {
-	k := key(token)
-	if k == nil {
-		return State{}, ErrNone
-	}
-	r, err := m.store.Session(ctx, k)
+	s, r, err := m.find(ctx, token)
 	if err != nil {
 		return State{}, err
 	}
-	now := m.now()
-	if !now.Before(r.Expires) || now.Sub(r.Used) >= Lives(r.State).Idle {
-		return State{}, ErrNone
-	}
-	if now.Sub(r.Used) >= touchEvery {
-		if err := m.store.TouchSession(ctx, k, now); err != nil {
+	if now := m.now(); now.Sub(r.Used) >= touchEvery {
+		if err := m.store.TouchSession(ctx, r.Hash, now); err != nil {
 			return State{}, err
 		}
 	}
-	return r.State, nil
+	return s, nil
+}
+
+func (m *Manager) find(ctx context.Context, token string) (State, Row, error) {
+	k := key(token)
+	if k == nil {
+		return State{}, Row{}, ErrNone
+	}
+	r, err := m.store.Session(ctx, k)
+	if err != nil {
+		return State{}, Row{}, err
+	}
+	now := m.now()
+	if !now.Before(r.Expires) || now.Sub(r.Used) >= Lives(r.State).Idle {
+		return State{}, Row{}, ErrNone
+	}
+	r.Hash, r.State.Desk = k, r.Desk
+	return r.State, r, nil
+}
+
+// Peek is Find for what a page asks for by itself: nobody has used the session.
+func (m *Manager) Peek(ctx context.Context, token string) (State, error) {
+	s, _, err := m.find(ctx, token)
+	return s, err
+}
+
+// UseDesk notes that the person did something at the desk just now.
+func (m *Manager) UseDesk(ctx context.Context, token string) error {
+	k := key(token)
+	if k == nil {
+		return ErrNone
+	}
+	return m.store.TouchDesk(ctx, k, m.now())
 }
 
 // Replace ends the session of old and stores s under next, in one step; the

@@ -43,6 +43,14 @@ func (m *memory) TouchSession(_ context.Context, hash []byte, at time.Time) erro
 	return m.fail
 }
 
+func (m *memory) TouchDesk(_ context.Context, hash []byte, at time.Time) error {
+	if r, found := m.rows[string(hash)]; found {
+		r.Desk = at
+		m.rows[string(hash)] = r
+	}
+	return m.fail
+}
+
 var ctx = context.Background()
 
 func token(b byte) string { return base64.RawURLEncoding.EncodeToString(bytes.Repeat([]byte{b}, 32)) }

@@ -38,7 +38,9 @@ func (db *DB) Create(ctx context.Context, c *flow.Case, e flow.Effects) error {
 			return err
 		}
 		if _, err := t.exec(ctx, insertCase, c.ID, c.Version, string(c.Key), string(c.Purpose), string(c.Outcome.Status),
-			string(c.Closed), micros(c.Outcome.Intent), micros(c.Created), micros(c.Expires), body, waits(c)); err != nil {
+			string(c.Closed), micros(c.Outcome.Intent), micros(c.Created), micros(c.Expires), body, waits(c)); t.db.dialect.classes(err) == duplicate {
+			return flow.ErrExists
+		} else if err != nil {
 			return fmt.Errorf("store: create case: %w", err)
 		}
 		return t.apply(ctx, c.ID, e)

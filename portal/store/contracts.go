@@ -23,4 +23,5 @@ var (
 	_ verify.Vault   = (*DB)(nil)
 	_ access.Threats = (*DB)(nil)
 	_ desk.Levels    = (*DB)(nil)
+	_ desk.Spent     = (*DB)(nil)
 )

@@ -12,8 +12,9 @@ import (
 )
 
 const (
-	selectSession = `SELECT owner, created, used, expires, body FROM sessions WHERE hash = $1`
+	selectSession = `SELECT owner, created, used, expires, desk, body FROM sessions WHERE hash = $1`
 	insertSession = `INSERT INTO sessions (hash, owner, created, used, expires, body) VALUES ($1, $2, $3, $4, $5, $6)`
+	touchDesk     = `UPDATE sessions SET desk = $2 WHERE hash = $1 AND desk < $2`
 	touchSession  = `UPDATE sessions SET used = $2 WHERE hash = $1 AND used < $2`
 	endSession    = `DELETE FROM sessions WHERE hash = $1 RETURNING owner`
 	// SQLite uses a partial index only where its condition is repeated.
@@ -23,17 +24,17 @@ const (
 // Session reads one (session.Store).
 func (db *DB) Session(ctx context.Context, hash []byte) (session.Row, error) {
 	var (
-		owner                  string
-		created, used, expires int64
-		body                   []byte
+		owner                        string
+		created, used, expires, desk int64
+		body                         []byte
 	)
-	switch err := db.reader(ctx).one(ctx, selectSession, []any{hash}, &owner, &created, &used, &expires, &body); {
+	switch err := db.reader(ctx).one(ctx, selectSession, []any{hash}, &owner, &created, &used, &expires, &desk, &body); {
 	case errors.Is(err, sql.ErrNoRows):
 		return session.Row{}, session.ErrNone
 	case err != nil:
 		return session.Row{}, fmt.Errorf("store: session: %w", err)
 	}
-	r := session.Row{Hash: hash, Owner: directory.ID(owner), Created: fromMicros(created), Used: fromMicros(used), Expires: fromMicros(expires)}
+	r := session.Row{Hash: hash, Owner: directory.ID(owner), Created: fromMicros(created), Used: fromMicros(used), Expires: fromMicros(expires), Desk: fromMicros(desk)}
 	if err := db.open(sealedSessions, body, &r.State, hash, []byte(owner)); err != nil {
 		return session.Row{}, err
 	}
@@ -76,6 +77,16 @@ func (db *DB) ReplaceSession(ctx context.Context, old []byte, next session.Row) 
 func (db *DB) TouchSession(ctx context.Context, hash []byte, at time.Time) error {
 	return db.within(ctx, func(ctx context.Context, t *tx) error {
 		if _, err := t.exec(ctx, touchSession, hash, micros(at)); err != nil {
+			return fmt.Errorf("store: session: %w", err)
+		}
+		return nil
+	})
+}
+
+// TouchDesk notes a use of the desk (session.Store).
+func (db *DB) TouchDesk(ctx context.Context, hash []byte, at time.Time) error {
+	return db.within(ctx, func(ctx context.Context, t *tx) error {
+		if _, err := t.exec(ctx, touchDesk, hash, micros(at)); err != nil {
 			return fmt.Errorf("store: session: %w", err)
 		}
 		return nil

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"slices"
-	"time"
 
 	"github.com/gofiber/fiber/v2"
 
@@ -56,7 +55,7 @@ type Lookups interface {
 // Calls are what goes on while somebody is on the telephone.
 type Calls interface {
 	Open(ctx context.Context, w desk.Who, id directory.ID, o desk.Order) (*flow.Case, error)
-	Match(ctx context.Context, w desk.Who, id, number string) (*flow.Case, error)
+	Match(ctx context.Context, w desk.Who, id, number, once string) (*flow.Case, error)
 	Hear(ctx context.Context, w desk.Who, id string, k verify.Kind, code []byte) (*flow.Case, error)
 	Cancel(ctx context.Context, w desk.Who, id string) error
 }
@@ -64,7 +63,7 @@ type Calls interface {
 // Acts are what can be done for a caller who was verified.
 type Acts interface {
 	Choices(ctx context.Context, c *flow.Case) (desk.Choices, error)
-	Do(ctx context.Context, w desk.Who, id string, act desk.Act, credential string) error
+	Do(ctx context.Context, w desk.Who, id string, act desk.Act, credential, once string) error
 }
 
 // Seconds are what waits for a second technician.
@@ -120,20 +119,18 @@ var (
 	everyone = []access.Role{access.Technician, access.Senior, access.Auditor, access.Operator}
 )
 
-// deskProof is how old a proof may be that opens the desk.
-const deskProof = 12 * time.Hour
-
 func (s *Site) deskRoutes() []route {
 	list := []route{
 		{path: "/desk", page: s.desk(everyone, s.deskIndex)},
+		{path: "/desk/prove", action: s.owned(s.prove), fields: []field{fieldAt}},
 		{path: "/desk/policy", page: s.desk(readers, s.deskPolicy)},
 		{path: "/desk/coverage", page: s.desk(readers, s.deskCoverage), action: s.desked(readers, s.count)},
 		{path: "/desk/people", page: s.desk(helpers, s.people)},
 		{path: "/desk/people/:id", page: s.desk(helpers, s.person)},
-		{path: "/desk/people/:id/open", action: s.desked(helpers, s.openCase), fields: []field{fieldPurpose, fieldCause, fieldTicket, fieldSend}},
+		{path: "/desk/people/:id/open", action: s.desked(helpers, s.openCase), fields: []field{fieldPurpose, fieldCause, fieldTicket, fieldSend, fieldOnce}},
 		{path: "/desk/cases/:id", page: s.desk(helpers, s.deskCase)},
-		{path: "/desk/cases/:id/match", action: s.desked(helpers, s.match), fields: []field{fieldNumber}},
-		{path: "/desk/cases/:id/act", action: s.desked(helpers, s.act), fields: []field{fieldAct, fieldWhich}},
+		{path: "/desk/cases/:id/match", action: s.desked(helpers, s.match), fields: []field{fieldNumber, fieldOnce}},
+		{path: "/desk/cases/:id/act", action: s.desked(helpers, s.act), fields: []field{fieldAct, fieldWhich, fieldOnce}},
 		{path: "/desk/cases/:id/cancel", action: s.desked(helpers, s.cancelCase)},
 		{path: "/desk/cases/:id/second", action: s.desked(helpers, s.second), fields: []field{fieldDecision}},
 		{path: threatPath, page: s.desk(operator, s.deskThreat), action: s.desked(operator, s.turnThreat), fields: []field{fieldLevel, fieldCause, fieldFor}},
@@ -160,18 +157,19 @@ func (s *Site) desk(may []access.Role, page func(*visit, access.Principal) error
 		if !v.has(may) {
 			return fiber.ErrNotFound
 		}
-		if p.Bound() && p.Fresh(s.Now(), deskProof) {
-			if err := s.level(v); err != nil {
+		if p.Bound() && v.session.AtDesk(s.Now()) {
+			if err := errors.Join(s.useDesk(v), s.level(v)); err != nil {
 				return err
 			}
 			return page(v, p)
 		}
+		at := deskPage(v.Path())
 		if v.Method() == fiber.MethodPost {
-			return s.stepUp(v, p)
+			return s.stepUpFor(v, p, at)
 		}
 		// A case is begun by the button of this page and not by coming here: any site
 		// can send a browser here.
-		return v.page(fiber.StatusForbidden, &view.DeskProof{Frame: v.frame("")})
+		return v.page(fiber.StatusForbidden, &view.DeskProof{Frame: v.frame(""), At: at})
 	})
 }
 

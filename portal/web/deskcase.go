@@ -38,7 +38,11 @@ func (s *Site) deskCasePage(v *visit, p access.Principal, id string, faults ...v
 	if err != nil {
 		return nil, err
 	}
-	page := &view.DeskCase{Frame: v.frame(casePath(c.ID), faults...), ID: c.ID, Whom: string(c.Key), Login: c.Named, Purpose: c.Purpose, Cause: c.Cause,
+	once, err := v.once()
+	if err != nil {
+		return nil, err
+	}
+	page := &view.DeskCase{Once: once, Frame: v.frame(casePath(c.ID), faults...), ID: c.ID, Whom: string(c.Key), Login: c.Named, Purpose: c.Purpose, Cause: c.Cause,
 		Ticket: c.Ticket, Stage: stage(c, c.Next(s.Now())), Code: c.Code, Link: s.origin + "/link", Proofs: c.Kinds(), Until: c.Expires, Reason: string(c.Why()), Receipt: c.Outcome.Receipt,
 		Still: v.Query("refresh") == "off"}
 	if c.Person != nil {
@@ -53,7 +57,7 @@ func (s *Site) deskCasePage(v *visit, p access.Principal, id string, faults ...v
 		page.Hear = c.Hearable()
 	}
 	can, err := s.Desk.Help.Choices(v.ctx(), c)
-	page.Acts, page.Frozen, page.Heard = can.Until, can.Frozen, can.Heard
+	page.Acts, page.Frozen, page.Heard, page.Codes, page.Bare = can.Until, can.Frozen, can.Heard, can.Codes, can.Bare
 	for _, m := range can.Lost {
 		page.Lost = append(page.Lost, view.Method{ID: m.ID, Kind: m.Kind, Name: m.Name, Created: m.Created, Used: m.Used})
 	}
@@ -92,7 +96,7 @@ func stage(c *flow.Case, step flow.Step) string {
 // match takes what the caller read out. That it fitted, the page shows.
 func (s *Site) match(v *visit, f form, p access.Principal) error {
 	return s.inCase(v, p, "number", func(id string) error {
-		_, err := s.Desk.Help.Match(v.ctx(), v.at(p), id, f["number"])
+		_, err := s.Desk.Help.Match(v.ctx(), v.at(p), id, f["number"], f["once"])
 		return err
 	})
 }
@@ -108,7 +112,7 @@ func (s *Site) heard(v *visit, f form, p access.Principal) error {
 
 func (s *Site) act(v *visit, f form, p access.Principal) error {
 	return s.inCase(v, p, "", func(id string) error {
-		return s.Desk.Help.Do(v.ctx(), v.at(p), id, desk.Act(f["act"]), f["which"])
+		return s.Desk.Help.Do(v.ctx(), v.at(p), id, desk.Act(f["act"]), f["which"], f["once"])
 	})
 }
 

@@ -47,15 +47,16 @@ func (s *Site) people(v *visit, p access.Principal) error {
 		return v.page(fiber.StatusOK, page)
 	}
 	found, err := s.Desk.Help.Find(v.ctx(), v.at(p), page.Asked)
-	if t := judge(err); err != nil && len(t.faults) > 0 && t.status == fiber.StatusUnprocessableEntity {
+	if t := judge(err); err != nil && len(t.faults) > 0 && t.status < fiber.StatusInternalServerError {
 		page.Faults = t.faults
+		s.tell(v, t, err)
 		return v.page(t.status, page)
 	} else if err != nil {
 		return err
 	}
 	page.Looked, page.More = true, found.More
 	for _, u := range found.People {
-		page.Found = append(page.Found, view.Hit{ID: string(u.ID), Login: u.Login, Name: u.Name, Directory: u.Directory})
+		page.Found = append(page.Found, view.Hit{ID: string(u.ID), Login: u.Login, Name: u.Name, Directory: u.Directory, Refused: u.Refused})
 	}
 	return v.page(fiber.StatusOK, page)
 }
@@ -82,7 +83,11 @@ func (s *Site) personPage(v *visit, p access.Principal, id directory.ID, path st
 		return nil, err
 	}
 	u := a.User
-	page := &view.DeskPerson{Frame: v.frame(path, faults...), ID: string(u.ID), Login: u.Login, Name: u.Name, Refused: a.Refused, Shown: u.Directory != "",
+	once, err := v.once()
+	if err != nil {
+		return nil, err
+	}
+	page := &view.DeskPerson{Once: once, Frame: v.frame(path, faults...), ID: string(u.ID), Login: u.Login, Name: u.Name, Refused: a.Refused, Shown: u.Directory != "",
 		Purpose: policy.Reset, Purposes: []policy.Purpose{policy.Reset, policy.Unlock, policy.Assist}}
 	if !page.Shown {
 		return page, nil
@@ -118,7 +123,7 @@ func (s *Site) openCase(v *visit, f form, p access.Principal) error {
 	if err != nil {
 		return err
 	}
-	o := desk.Order{Purpose: policy.Purpose(f["purpose"]), Cause: f["cause"], Ticket: f["ticket"], Send: f["send"] == "yes"}
+	o := desk.Order{Purpose: policy.Purpose(f["purpose"]), Cause: f["cause"], Ticket: f["ticket"], Send: f["send"] == "yes", Once: f["once"]}
 	c, err := s.Desk.Help.Open(v.ctx(), v.at(p), id, o)
 	if err == nil {
 		return v.to(casePath(c.ID))

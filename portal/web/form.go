@@ -39,6 +39,8 @@ var (
 	fieldLevel    = field{name: "level", max: 8}
 	fieldFor      = field{name: "for", max: 4, optional: true}
 	fieldAct      = field{name: "act", max: 16}
+	fieldAt       = field{name: "at", max: 256}
+	fieldOnce     = field{name: "once", max: 32}
 	fieldWhich    = field{name: "which", max: 64, optional: true}
 	fieldSearch   = field{name: "q", max: 512, optional: true}
 	fieldDoor     = field{name: "door", max: 16}

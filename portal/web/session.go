@@ -15,6 +15,10 @@ import (
 type Sessions interface {
 	// Find returns session.ErrNone when there is none.
 	Find(ctx context.Context, token string) (session.State, error)
+	// Peek is Find for what no person asked for: it does not count as a use.
+	Peek(ctx context.Context, token string) (session.State, error)
+	// UseDesk notes that the person used the desk.
+	UseDesk(ctx context.Context, token string) error
 	// Replace ends the session of old, if there is one, and stores s under the
 	// token next, in one step. The zero State is not stored.
 	Replace(ctx context.Context, old, next string, s session.State) error

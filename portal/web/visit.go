@@ -54,7 +54,11 @@ func (v *visit) known() (session.State, error) {
 	if v.read || v.token == "" {
 		return v.session, nil
 	}
-	s, err := v.site.Sessions.Find(v.ctx(), v.token)
+	find := v.site.Sessions.Find
+	if v.polls() {
+		find = v.site.Sessions.Peek
+	}
+	s, err := find(v.ctx(), v.token)
 	switch {
 	case errors.Is(err, session.ErrNone):
 	case err != nil:

@@ -26,8 +26,11 @@ type DeskIndex struct {
 }
 
 // DeskProof stands in place of a page of the desk until its reader has proved
-// themselves by something they hold; posts purpose=stepup to /signin/start.
-type DeskProof struct{ Frame }
+// themselves by something they hold; posts at, where to come back to, to /desk/prove.
+type DeskProof struct {
+	Frame
+	At string
+}
 
 // DeskPolicy is GET /desk/policy; its form GETs the same with login, purpose and
 // door. Of Who and Chapters there is one at most, and none beside a fault.

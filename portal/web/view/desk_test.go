@@ -58,7 +58,7 @@ func deskSamples() []sample {
 		{"desk", &DeskIndex{Frame: deskFrame()}, "desk", ""},
 		{"desk-technician", &DeskIndex{Frame: Frame{CSRF: "tok", Person: "tech1", Desk: Rooms{Open: true, Help: true}}, Waiting: []Waiting{waitingSample(), {ID: "C", Reasons: []string{"odd"}}}}, "desk", ""},
 		{"desk-hold", &DeskHold{Frame: techFrame(), Waiting: waitingSample(), Purpose: policy.Reset, Cause: "lost", Ticket: "INC-7", Whom: "ad:1", Proofs: kinds[:1]}, "second", ""},
-		{"desk-people", &DeskPeople{Frame: techFrame(), Asked: `"user1`, Looked: true, Found: []Hit{{"ad:1", "user1", "Ada <b>Lovelace</b>", "ad"}}, More: true}, "people", ""},
+		{"desk-people", &DeskPeople{Frame: techFrame(), Asked: `"user1`, Looked: true, Found: []Hit{{ID: "ad:1", Login: "user1", Name: "Ada <b>Lovelace</b>", Directory: "ad"}, {Name: "Tessa <i>", Refused: "staff"}, {Name: "Me", Refused: "self"}}, More: true}, "people", ""},
 		{"desk-people-none", &DeskPeople{Frame: techFrame(), Asked: "nobody", Looked: true}, "people", ""},
 		{"desk-people-wrong", &DeskPeople{Frame: techFrame(Fault{Field: "q", Code: "required"})}, "people", "required"},
 		{"desk-person", personSample(), "person", ""},
@@ -74,7 +74,7 @@ func deskSamples() []sample {
 		}(), "person", ""},
 		{"desk-person-refused", func() Page { p := personSample(); p.Can, p.Refused = false, "disabled"; return p }(), "person", ""},
 		{"desk-person-self", &DeskPerson{Frame: techFrame(), ID: "ad:2", Login: "tech1", Name: "Tessa", Refused: "self"}, "person", ""},
-		{"desk-proof", &DeskProof{deskFrame()}, "prove", ""},
+		{"desk-proof", &DeskProof{Frame: deskFrame(), At: "/desk/people"}, "prove", ""},
 		{"desk-policy", plans, "policy", ""},
 		{"desk-policy-person", explained(policy.Verdict{Explanation: paths}), "policy", ""},
 		{"desk-policy-stranded", explained(policy.Verdict{Explanation: shut}), "policy", ""},
@@ -116,7 +116,7 @@ func techFrame(faults ...Fault) Frame {
 
 func personSample() *DeskPerson {
 	return &DeskPerson{Frame: techFrame(), ID: "ad:1", Login: "user1", Name: "Ada <b>Lovelace</b>", Directory: "ad", Manager: "Mary Manager", Shown: true, Can: true,
-		State:  directory.State{Locked: true, LockedUntil: at(30), PasswordExpired: true, PasswordSet: at(-90000), PasswordExpires: at(9000), BadPasswords: 5},
+		State:  directory.State{Locked: true, LockedAt: at(-1), LockedUntil: at(30), PasswordExpired: true, PasswordSet: at(-90000), PasswordExpires: at(9000), BadPasswords: 5, FirstBad: at(-3), LastBad: at(-1)},
 		Frozen: at(-60), Methods: methods(), Recent: activities(), Purpose: policy.Unlock, Purposes: []policy.Purpose{policy.Reset, policy.Unlock, policy.Assist}, Cause: "lost", Ticket: "INC-7"}
 }
 
@@ -132,12 +132,13 @@ func caseSamples() (list []sample) {
 		case "held":
 			p.Hold = []string{"velocity", "odd"}
 		case "done":
-			p.Acts, p.Receipt, p.Frozen, p.Lost = at(15), "P-7Q4K-29XM", true, methods()[:2]
+			p.Acts, p.Receipt, p.Frozen, p.Lost, p.Codes = at(15), "P-7Q4K-29XM", true, methods()[:2], 8
 		case "refused":
 			p.Reason = "too_many_tries"
 		}
 		list = append(list, sample{"desk-case-" + stage, p, stage, ""})
 	}
+	list = append(list, sample{"desk-case-bare", &DeskCase{Frame: techFrame(), ID: "CASE", Whom: "ad:1", Login: "user1", Purpose: policy.Assist, Stage: "done", Acts: at(15), Bare: true, Once: "AAAAAAAAAAAAAAAAAAAAAA"}, "done", ""})
 	wrong := &DeskCase{Frame: techFrame(Fault{Field: "number", Code: "wrong_number", Left: 2}), ID: "CASE", Whom: "ad:1", Purpose: policy.Reset, Stage: "match", Until: at(14)}
 	kept := &DeskCase{Frame: techFrame(), ID: "CASE", Whom: "ad:1", Purpose: policy.Assist, Stage: "done", Acts: at(15), Hold: []string{"hours"}, Denied: true}
 	heard := &DeskCase{Frame: techFrame(), ID: "CASE", Whom: "ad:1", Purpose: policy.Assist, Stage: "done", Acts: at(15), Heard: true, Frozen: true}

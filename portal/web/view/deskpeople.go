@@ -24,13 +24,15 @@ type DeskPeople struct {
 	More   bool // than are shown
 }
 
-// Hit is somebody who was found.
-type Hit struct{ ID, Login, Name, Directory string }
+// Hit is somebody who was found. Where Refused says why nobody helps them here, self
+// or staff, there is the name alone.
+type Hit struct{ ID, Login, Name, Directory, Refused string }
 
-// DeskPerson is GET /desk/people/{id}; posts purpose, cause, ticket and send to
-// …/open. Without Shown nothing but the name is there.
+// DeskPerson is GET /desk/people/{id}; posts purpose, cause, ticket, send and once
+// to …/open. Without Shown nothing but the name is there.
 type DeskPerson struct {
 	Frame
+	Once               string // what its form carries, to act once
 	ID                 string // as it stands in addresses
 	Login, Name        string
 	Directory, Manager string
@@ -52,9 +54,10 @@ type DeskPerson struct {
 
 // DeskCase is GET /desk/cases/{id} for who began it. Stage is one of code,
 // proving, match, approval, password, applying, done, refused, expired. Posts
-// number to …/match, act and which to …/act, nothing to …/cancel.
+// number and once to …/match, act, which and once to …/act, nothing to …/cancel.
 type DeskCase struct {
 	Frame
+	Once          string // what its forms carry, to act once
 	ID, Whom      string // as they stand in addresses
 	Login, Name   string
 	Purpose       policy.Purpose
@@ -69,6 +72,8 @@ type DeskCase struct {
 	Acts          time.Time // what may be done, until then; zero: nothing
 	Frozen        bool
 	Lost          []Method      // what can be cleared
+	Codes         int           // recovery codes that can be cleared
+	Bare          bool          // nothing is set up: they can be invited
 	Still         bool          // no looking by itself
 	Hold          []string      // why it waits for a second technician; empty: it does not
 	Denied        bool          // …who said no
@@ -119,6 +124,21 @@ func troubles(p *DeskPerson) (list []Text) {
 		list = append(list, Text{Key: "person.frozen", Args: map[string]any{"Time": p.Frozen}})
 	}
 	return list
+}
+
+// wrongs is from which wrong passwords an account stands as it does, as far as the
+// directory tells.
+func wrongs(s directory.State) Text {
+	args := map[string]any{"N": s.BadPasswords, "First": s.FirstBad, "Time": s.LastBad}
+	switch {
+	case s.BadPasswords == 0:
+		return Text{Key: "person.bad_none"}
+	case s.LastBad.IsZero():
+		return Text{Key: "person.bad_only", Args: map[string]any{"N": s.BadPasswords}}
+	case s.FirstBad.IsZero() || s.FirstBad.Equal(s.LastBad):
+		return Text{Key: "person.bad_last", Args: args}
+	}
+	return Text{Key: "person.bad_between", Args: args}
 }
 
 // moves says which stages go on by themselves. Not under somebody who types a number.

@@ -41,13 +41,13 @@ func notices() []string {
 	return []string{"password_changed", "account_unlocked", "factor_added", "factor_removed", "recovery_codes_replaced", "signin_new",
 		"contacts_changed", "limit_reached", "too_often", "account_frozen", "account_unfrozen", "approval_request", "approval_denied", "incident", "approval_alarm",
 		"invitation", "reminder",
-		"sessions_ended", "change_required", "desk_frozen", "desk_claim", "desk_done", "desk_alarm", "threat_raised", "threat_lowered"}
+		"sessions_ended", "factor_replace", "invitation_sent", "change_required", "desk_frozen", "desk_claim", "desk_done", "desk_alarm", "threat_raised", "threat_lowered"}
 }
 
 // others are those that do not tell somebody of their own account, or of what
 // they did themselves just now: "not you?" would be the wrong question.
 func others() []string {
-	return []string{"approval_request", "account_frozen", "incident", "approval_alarm", "invitation", "reminder", "desk_claim", "desk_done", "desk_alarm", "threat_raised", "threat_lowered"}
+	return []string{"approval_request", "account_frozen", "incident", "approval_alarm", "invitation", "reminder", "factor_replace", "desk_claim", "desk_done", "desk_alarm", "threat_raised", "threat_lowered"}
 }
 
 // mails are the names of the templates that notices and codes are written with.
@@ -129,6 +129,8 @@ func (s *set) opens(m notify.Message) (to, about, label string) {
 	switch m.Template {
 	case "invitation":
 		return s.link(m.Args["invite"]), s.say("mail.invitation.about", nil), s.say("mail.invitation.open", nil)
+	case "factor_replace":
+		return s.link("/signin"), s.say("mail.factor_replace.about", nil), s.say("signin.title", nil)
 	case "reminder":
 		return s.link("/signin"), s.say("mail.reminder.about", nil), s.say("signin.title", nil)
 	}
