@@ -23,6 +23,7 @@ const (
 	Clear    Act = "clear" // one lost factor
 	SignOut  Act = "sessions"
 	Renew    Act = "renew" // a new password at the next sign-in
+	Unlock   Act = "unlock"
 	// Codes clears all recovery codes: the sheet is lost. Replace is Clear, and mails
 	// the way to set up another one. Invite mails an invitation to whoever has nothing.
 	Codes   Act = "codes"
@@ -86,7 +87,7 @@ func heard(c *flow.Case) bool {
 // not, or too long ago. credential is what Clear and Replace take away. The same form
 // sent twice acts once, and the second time is no error.
 func (s *Service) Do(ctx context.Context, w Who, id string, act Act, credential, once string) error {
-	if !slices.Contains([]Act{Freeze, Unfreeze, Clear, SignOut, Renew, Codes, Replace, Invite}, act) {
+	if !slices.Contains([]Act{Freeze, Unfreeze, Clear, SignOut, Renew, Unlock, Codes, Replace, Invite}, act) {
 		return &flow.Invalid{Field: "act", Code: "bad_choice"}
 	}
 	c, roles, u, err := s.mine(ctx, w, id)
@@ -94,23 +95,28 @@ func (s *Service) Do(ctx context.Context, w Who, id string, act Act, credential,
 		return err
 	}
 	return s.actOnce(ctx, w, once, []string{"act", c.ID, string(act), credential}, func(commit func(func(context.Context) error) error) error {
-		if s.until(c).IsZero() || heard(c) && !slices.Contains([]Act{Freeze, SignOut, Renew}, act) {
+		if s.until(c).IsZero() || heard(c) && !slices.Contains([]Act{Freeze, SignOut, Renew, Unlock}, act) {
 			return flow.ErrConflict
 		}
 		if err := s.mends(ctx, w, c, u, act, credential); err != nil {
 			return err
+		}
+		if act == Unlock {
+			if err := s.unlockable(ctx, w, u); err != nil {
+				return err
+			}
 		}
 		if err := s.holdsUp(ctx, w, c, roles, u, act); err != nil {
 			return err
 		}
 		by := s.event(w, "", u)
 		by.Case, by.Purpose, by.Detail = c.ID, string(c.Purpose), map[string]string{"cause": c.Cause, "ticket": c.Ticket, "receipt": c.Outcome.Receipt}
-		if act == Renew {
+		if act == Renew || act == Unlock {
 			// The directory is asked between two transactions: the form is spent before.
 			if err := commit(nil); err != nil {
 				return err
 			}
-			return s.renew(ctx, c, u, by)
+			return s.write(ctx, c, u, act, by)
 		}
 		return commit(func(ctx context.Context) error {
 			by := by
@@ -174,8 +180,26 @@ func (s *Service) carry(ctx context.Context, c *flow.Case, u directory.User, act
 	return err
 }
 
-func (s *Service) renew(ctx context.Context, c *flow.Case, u directory.User, by audit.Event) error {
-	err := s.Writes.RequireChangeFor(ctx, u, by, c.Tell)
+// unlockable refuses where an unlock would be more than the case it is done in: of
+// somebody frozen, and while every unlock needs an approval, which this case has not.
+func (s *Service) unlockable(ctx context.Context, w Who, u directory.User) error {
+	known, err := s.Known.Standing(ctx, u.ID)
+	if err != nil {
+		return unavailable(err)
+	}
+	if !known.Frozen.IsZero() {
+		return s.refused(ctx, w, u, "frozen", &Refused{"frozen"})
+	}
+	return s.calm(ctx, w, u)
+}
+
+// write is an act that the directory carries out.
+func (s *Service) write(ctx context.Context, c *flow.Case, u directory.User, act Act, by audit.Event) (err error) {
+	if act == Unlock {
+		err = s.Writes.UnlockFor(ctx, u, by, c.Tell)
+	} else {
+		err = s.Writes.RequireChangeFor(ctx, u, by, c.Tell)
+	}
 	if errors.Is(err, directory.ErrUnsupported) || errors.Is(err, directory.ErrDenied) {
 		return &Refused{"unsupported"} // the record has it from who tried
 	}

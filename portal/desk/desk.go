@@ -111,6 +111,7 @@ type Hands interface {
 type Writes interface {
 	// RequireChangeFor returns directory.ErrUnsupported where it would do nothing.
 	RequireChangeFor(ctx context.Context, u directory.User, by audit.Event, tell []string) error
+	UnlockFor(ctx context.Context, u directory.User, by audit.Event, tell []string) error
 }
 
 // Options are the parts of a Service; all are required but Alerts and Log.

@@ -178,6 +178,9 @@ func TestActsNeedAVerifiedCaller(t *testing.T) {
 	if err := r.act(w, id, desk.Renew, ""); err != nil || r.did[3] != "renew x:ann x:tech "+id+" security@example.org boss@example.org" {
 		t.Errorf("%v %q", err, r.did)
 	}
+	if err := r.act(w, id, desk.Unlock, ""); err != nil || !strings.HasPrefix(r.did[4], "unlock x:ann x:tech ") {
+		t.Errorf("%v %q", err, r.did)
+	}
 	r.did, r.down = r.did[:3], directory.ErrUnsupported
 	if err := r.act(w, id, desk.Renew, ""); !errors.As(err, new(*desk.Refused)) {
 		t.Errorf("where it would do nothing: %v", err)

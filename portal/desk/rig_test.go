@@ -296,6 +296,10 @@ func (r *rig) EndSessionsFor(_ context.Context, u directory.User, by audit.Event
 	return r.hand("sessions", u, by, tell)
 }
 
+func (r *rig) UnlockFor(_ context.Context, u directory.User, by audit.Event, tell []string) error {
+	return r.hand("unlock", u, by, tell)
+}
+
 func (r *rig) RequireChangeFor(_ context.Context, u directory.User, by audit.Event, tell []string) error {
 	if r.down != nil {
 		return r.down

@@ -179,7 +179,7 @@ func (t *tally) lockout(e audit.Event, slot *Slot) {
 }
 
 // acts are what is done at the desk for a caller who was verified.
-var acts = []string{"account.frozen", "account.unfrozen", "factor.removed", "sessions.ended", "change.required"}
+var acts = []string{"account.frozen", "account.unfrozen", "factor.removed", "sessions.ended", "change.required", "account.unlocked", "invitation.sent"}
 
 func (t *tally) technician(e audit.Event) {
 	if e.Door != string(access.Desk) || e.Actor == "" || e.Actor == e.Subject {

@@ -48,6 +48,9 @@ func TestNoFactorIsClearedWhileTheLevelIsRaised(t *testing.T) {
 			t.Errorf("%s: %v", act, err)
 		}
 	}
+	if err := r.act(w, c.ID, desk.Unlock, ""); !errors.As(err, &no) || no.Reason != "threat" {
+		t.Errorf("an unlock without the approval: %v", err)
+	}
 	if err := r.act(w, c.ID, desk.Unfreeze, ""); !errors.As(err, &no) || no.Reason != "held" {
 		t.Errorf("without a second technician: %v", err)
 	}

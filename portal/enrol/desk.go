@@ -67,28 +67,41 @@ func (s *Service) EndSessionsFor(ctx context.Context, u directory.User, by audit
 // writeTime bounds the one write; it does not end when the browser goes away.
 const writeTime = 10 * time.Second
 
-// RequireChangeFor makes u choose a new password at the next sign-in. That it will be
-// tried is written down before, and what came of it after; errors are those of
-// directory.Expirer.
+// RequireChangeFor makes u choose a new password at the next sign-in. Errors are those
+// of directory.Expirer.
 func (s *Service) RequireChangeFor(ctx context.Context, u directory.User, by audit.Event, tell []string) error {
 	can, ok := s.Directory.(directory.Expirer)
 	if !ok {
 		return directory.ErrUnsupported
 	}
+	return s.writeFor(ctx, Change{Owner: u.ID, OnlySession: noSession}, u, by, "change.required", "change_required", tell, can.RequireChange)
+}
+
+// UnlockFor ends the lock of u. Errors are those of directory.Unlocker.
+func (s *Service) UnlockFor(ctx context.Context, u directory.User, by audit.Event, tell []string) error {
+	can, ok := s.Directory.(directory.Unlocker)
+	if !ok {
+		return directory.ErrUnsupported
+	}
+	return s.writeFor(ctx, Change{Owner: u.ID}, u, by, "account.unlocked", "account_unlocked", tell, can.Unlock)
+}
+
+// writeFor lets the directory carry an act out. That it will be tried is written down
+// before, and what came of it after, with c.
+func (s *Service) writeFor(ctx context.Context, c Change, u directory.User, by audit.Event, what, template string, tell []string, write func(context.Context, directory.User) error) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), writeTime)
 	defer cancel()
-	const what = "change.required"
 	by.At, by.Kind, by.Subject, by.SubjectName, by.Outcome = s.Now(), what, u.ID, u.Login, audit.Intent
 	if err := s.Store.Commit(ctx, Change{Owner: u.ID, Events: []audit.Event{by}}); err != nil {
 		return err
 	}
-	err := can.RequireChange(ctx, u)
+	err := write(ctx, u)
 	if uncertain := errors.Is(err, directory.ErrUncertain); err == nil || uncertain {
 		if uncertain {
 			by.Outcome = audit.Unknown
 		}
 		// Told also where no answer came: better once too often than never.
-		return errors.Join(err, s.forDesk(ctx, Change{Owner: u.ID, OnlySession: noSession}, u, by, what, "change_required", tell))
+		return errors.Join(err, s.forDesk(ctx, c, u, by, what, template, tell))
 	}
 	by.At, by.Outcome, by.Reason = s.Now(), audit.Refused, "directory"
 	return errors.Join(err, s.Store.Commit(ctx, Change{Owner: u.ID, Events: []audit.Event{by}}))

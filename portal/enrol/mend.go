@@ -33,7 +33,7 @@ func (m Mender) ClearCodesFor(ctx context.Context, u directory.User, by audit.Ev
 		return ErrNoMethod
 	}
 	by.Factor = string(verify.RecoveryCode)
-	return m.forDesk(ctx, Change{Owner: u.ID, ReplaceAll: verify.RecoveryCode, OnlySession: noSession}, u, by, "factor.removed", "factor_removed", tell)
+	return m.forDesk(ctx, Change{Owner: u.ID, ReplaceAll: verify.RecoveryCode, OnlySession: noSession, Calm: true}, u, by, "factor.removed", "factor_removed", tell)
 }
 
 // ReplaceFor takes a lost factor away as ClearFor does, and in the same transaction
@@ -52,7 +52,7 @@ func (m Mender) ReplaceFor(ctx context.Context, u directory.User, credential str
 		return why, err
 	}
 	by.Factor, by.Detail["credential"] = string(gone[0].Kind), gone[0].ID
-	c := Change{Owner: u.ID, Remove: gone[0].ID, OnlySession: noSession}
+	c := Change{Owner: u.ID, Remove: gone[0].ID, OnlySession: noSession, Calm: true}
 	if len(left) == 0 {
 		m.invite(&c, u, by)
 	} else {
