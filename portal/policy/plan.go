@@ -89,7 +89,8 @@ func (p Plan) Satisfied(proofs []Given) bool {
 		if p.alone(k) && !g.Cooling && !p.Match {
 			return true
 		}
-		settled = settled || !g.Cooling
+		// A matched number is never new, and says nothing of whose the other proof is.
+		settled = settled || !g.Cooling && c != verify.Match
 		if !slices.Contains(classes, c) {
 			classes = append(classes, c)
 		}
