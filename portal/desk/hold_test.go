@@ -170,3 +170,19 @@ func TestASpokenCodeOpensNothing(t *testing.T) {
 		t.Errorf("an old touch: %v", err)
 	}
 }
+
+// Nor is the technician's second account their second technician: to it nothing waits.
+func TestASecondAccountIsNoSecondTechnician(t *testing.T) {
+	r := newRig(t)
+	for id, login := range map[directory.ID]string{"x:tech": "tech", "x:two": "adm-tech"} {
+		r.users[id] = directory.User{ID: id, Login: login, Name: "Theo Tech", Directory: "x", DN: "CN=" + login + ",OU=Staff,DC=x", Groups: techs}
+	}
+	r.closed = true
+	r.waits(r.who("x:tech", 0), "x:ann", policy.Reset)
+	if list, err := r.Waiting(t.Context(), r.who("x:two", 0)); err != nil || len(list) != 0 {
+		t.Errorf("%d wait, %v", len(list), err)
+	}
+	if err := r.Agree(t.Context(), r.who("x:two", 0), "Cx:ann"); !errors.Is(err, desk.ErrUnknown) {
+		t.Errorf("%v", err)
+	}
+}

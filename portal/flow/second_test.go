@@ -145,3 +145,19 @@ func TestAYesIsForWhatWasAsked(t *testing.T) {
 		t.Errorf("%+v", c.Hold)
 	}
 }
+
+// Security cases 100 and 103: a second account of the technician who began it is no
+// second technician.
+func TestNobodyIsTheirOwnSecondTechnician(t *testing.T) {
+	d, c := held(t, policy.Reset)
+	d.dir.Edit(second, func(u *directory.User) { u.Name = "THEO  Technician" })
+	if _, err := d.nodes[1].Release(ctx, c.ID, d.signedIn(second), ""); !errors.Is(err, flow.ErrNoRequest) {
+		t.Errorf("a yes: %v", err)
+	}
+	if _, err := d.nodes[1].Refuse(ctx, c.ID, d.signedIn(second), ""); !errors.Is(err, flow.ErrNoRequest) {
+		t.Errorf("a no: %v", err)
+	}
+	if got, err := d.nodes[0].Load(ctx, c.ID); err != nil || !got.OnHold() || got.Code != "" {
+		t.Errorf("%+v, %v", got.Hold, err)
+	}
+}
