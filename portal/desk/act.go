@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"postern/directory"
+	"postern/portal/access"
 	"postern/portal/flow"
 	"postern/portal/policy"
 	"postern/verify"
@@ -45,11 +46,16 @@ func (s *Service) Choices(ctx context.Context, c *flow.Case) (o Choices, err err
 		return o, unavailable(err)
 	}
 	o.Frozen, o.Heard, o.Held = !known.Frozen.IsZero(), heard(c), c.OnHold()
-	if !o.Heard {
+	if !o.Heard && !disowned(c, known) {
 		o.Lost, err = s.lost(ctx, c)
 	}
 	return o, err
 }
+
+// disowned reports whether the account was frozen after its caller was verified in c:
+// "this wasn't me" is then about that call, and a freeze of the technician's own is
+// ended by who has been verified anew.
+func disowned(c *flow.Case, known access.Standing) bool { return known.Frozen.After(c.Outcome.At) }
 
 // until says until when something can be done in a case; zero: not now.
 func (s *Service) until(c *flow.Case) time.Time {
@@ -83,6 +89,15 @@ func (s *Service) Do(ctx context.Context, w Who, id string, act Act, credential 
 	}
 	if s.until(c).IsZero() || heard(c) && !slices.Contains([]Act{Freeze, SignOut, Renew}, act) {
 		return flow.ErrConflict
+	}
+	if act != Freeze && act != SignOut {
+		known, err := s.Known.Standing(ctx, u.ID)
+		if err != nil {
+			return unavailable(err)
+		}
+		if disowned(c, known) {
+			return s.refused(ctx, w, u, "frozen", &Refused{"frozen"})
+		}
 	}
 	if act == Clear {
 		if err := s.calm(ctx, w, u); err != nil {
