@@ -96,7 +96,7 @@ func (p Plan) Satisfied(proofs []Given) bool {
 		}
 		anchored = anchored || slices.Contains(p.Anchor, c)
 	}
-	if p.First != "" && (len(proofs) == 0 || proofs[0].Kind != p.First) {
+	if p.First != "" && (len(proofs) == 0 || proofs[0].Kind != p.First || proofs[0].Spoken) {
 		return false
 	}
 	if len(classes) == 1 && (classes[0] == verify.Contact || classes[0] == verify.Match) {
