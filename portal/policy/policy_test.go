@@ -134,6 +134,12 @@ func TestEligible(t *testing.T) {
 		{"denied", with(func(u *directory.User) { u.Groups = append(u.Groups, "cn=board,dc=example,dc=org") })},
 		{"denied", with(func(u *directory.User) { u.DN = "CN=R2,OU=Robots,OU=Staff,DC=example,DC=org" })},
 		{"out_of_scope", with(func(u *directory.User) { u.Groups = nil })},
+		// Whom the portal does not serve at all shows as nobody at the desk, whatever else they are.
+		{"out_of_scope", with(func(u *directory.User) { u.Groups, u.State.Disabled = nil, true })},
+		{"out_of_scope", with(func(u *directory.User) { u.Groups, u.State.AccountExpired = nil, true })},
+		{"denied", with(func(u *directory.User) {
+			u.Groups, u.State.Disabled = append(u.Groups, "cn=board,dc=example,dc=org"), true
+		})},
 		{"out_of_scope", with(func(u *directory.User) { u.DN = "CN=Ada,OU=Other,DC=example,DC=org" })},
 		{"out_of_scope", with(func(u *directory.User) { u.DN = `CN=Ada\,OU=Staff\,DC=example\,DC=org` })},
 		{"out_of_scope", with(func(u *directory.User) { u.DN = "" })},
