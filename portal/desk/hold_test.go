@@ -8,6 +8,7 @@ import (
 
 	"postern/directory"
 	"postern/portal/access"
+	"postern/portal/audit"
 	"postern/portal/desk"
 	"postern/portal/flow"
 	"postern/portal/policy"
@@ -184,5 +185,23 @@ func TestASecondAccountIsNoSecondTechnician(t *testing.T) {
 	}
 	if err := r.Agree(t.Context(), r.who("x:two", 0), "Cx:ann"); !errors.Is(err, desk.ErrUnknown) {
 		t.Errorf("%v", err)
+	}
+}
+
+// Whom a waiting case is about is not shown without a line of who looked.
+func TestTheSecondTechniciansLookIsRecorded(t *testing.T) {
+	r := newRig(t)
+	r.closed = true
+	r.waits(r.who("x:tech", 0), "x:ann", policy.Reset)
+	r.event = nil
+	if _, err := r.Held(t.Context(), r.who("x:two", 0), "Cx:ann"); err != nil {
+		t.Fatal(err)
+	}
+	if len(r.event) != 1 || r.event[0].Kind != audit.DeskViewed || r.event[0].Subject != "x:ann" || r.event[0].Actor != "x:two" || r.event[0].Case != "Cx:ann" {
+		t.Errorf("%+v", r.event)
+	}
+	r.mute = errors.New("database is locked")
+	if c, err := r.Held(t.Context(), r.who("x:two", 0), "Cx:ann"); !errors.Is(err, flow.ErrUnavailable) || c != nil {
+		t.Errorf("shown without a record: %v", err)
 	}
 }
