@@ -205,3 +205,28 @@ func TestTheSecondTechniciansLookIsRecorded(t *testing.T) {
 		t.Errorf("shown without a record: %v", err)
 	}
 }
+
+// A code that the case does not take makes nothing wait: with a field that does nothing
+// a technician would stop a caller who is on the way, and call everybody out.
+func TestACodeThatIsNotTakenHoldsNothing(t *testing.T) {
+	r := newRig(t)
+	w := r.who("x:tech", 0)
+	r.waits(w, "x:ann", policy.Reset)
+	r.closed = true
+	if _, err := r.Hear(t.Context(), w, "Cx:ann", verify.TOTP, []byte("123456")); !errors.Is(err, flow.ErrNotOffered) {
+		t.Errorf("for a reset: %v", err)
+	}
+	r.waits(r.who("x:lead", 0), "x:bea", policy.Unlock)
+	c := r.cases["Cx:bea"]
+	c.Hold, c.Plan.Spoken, c.Claimed = nil, []verify.Kind{verify.TOTP}, r.now
+	if _, err := r.Hear(t.Context(), r.who("x:lead", 0), "Cx:bea", verify.TOTP, []byte("123456")); !errors.Is(err, flow.ErrNotOffered) {
+		t.Errorf("claimed: %v", err)
+	}
+	if r.cases["Cx:ann"].OnHold() || c.OnHold() {
+		t.Error("it waits")
+	}
+	c.Claimed = time.Time{}
+	if _, err := r.Hear(t.Context(), r.who("x:lead", 0), "Cx:bea", verify.TOTP, []byte("123456")); !errors.As(err, new(*desk.Refused)) || !c.OnHold() {
+		t.Errorf("at night: %v", err)
+	}
+}

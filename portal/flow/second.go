@@ -99,7 +99,13 @@ func (s *Service) Release(ctx context.Context, id string, by access.Principal, a
 		if c.Outcome.Status != Pending {
 			return e, nil
 		}
-		c.Expires = now.Add(c.Plan.Life)
+		// Held on the way it has less than that left, and its code already.
+		if ends := now.Add(c.Plan.Life); ends.Before(c.Expires) {
+			c.Expires = ends
+		}
+		if c.Code != "" || !c.Claimed.IsZero() {
+			return e, nil
+		}
 		told, err := s.wayIn(ctx, c)
 		e.Messages = told
 		return e, err

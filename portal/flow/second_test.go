@@ -8,6 +8,7 @@ import (
 
 	"postern/directory"
 	"postern/portal/flow"
+	"postern/portal/flow/flowtest"
 	"postern/portal/policy"
 	"postern/verify"
 )
@@ -159,5 +160,25 @@ func TestNobodyIsTheirOwnSecondTechnician(t *testing.T) {
 	}
 	if got, err := d.nodes[0].Load(ctx, c.ID); err != nil || !got.OnHold() || got.Code != "" {
 		t.Errorf("%+v, %v", got.Hold, err)
+	}
+}
+
+// What is held on the way, before a spoken code is taken, goes on after the yes; it
+// gets no longer life by it.
+func TestACaseHeldOnTheWayGoesOnAfterTheYes(t *testing.T) {
+	d, _ := held(t, policy.Unlock)
+	d.deskPlan.Spoken = []verify.Kind{verify.TOTP}
+	c, _ := d.opens(policy.Unlock, bob)
+	d.clock.Advance(5 * time.Minute)
+	if err := d.nodes[0].Hold(ctx, c.ID, d.signedIn(tech), []string{"hours"}); err != nil {
+		t.Fatal(err)
+	}
+	d.clock.Advance(5 * time.Minute)
+	got, err := d.nodes[1].Release(ctx, c.ID, d.signedIn(second), "")
+	if err != nil || got.OnHold() || got.Code != c.Code || !got.Expires.Equal(c.Expires) {
+		t.Fatalf("%+v, %v", got, err)
+	}
+	if got, err = d.nodes[0].Spoken(ctx, c.ID, d.signedIn(tech), verify.TOTP, []byte(flowtest.Right(verify.TOTP, c.ID, 1)), ""); err != nil || got.Outcome.Status != flow.Applied {
+		t.Errorf("%+v, %v", got.Outcome, err)
 	}
 }
