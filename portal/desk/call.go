@@ -43,8 +43,14 @@ func (o *Order) check(s *Service) error {
 	return nil
 }
 
-// Open begins a case for somebody. *Refused says why not, ErrUnknown that there is
-// nobody, *flow.Invalid what of the order is wrong.
+// began reports whether c is what o asks for.
+func (o Order) began(c *flow.Case) bool {
+	return c.Purpose == o.Purpose && c.Cause == o.Cause && c.Ticket == o.Ticket && c.Send == o.Send
+}
+
+// Open begins a case for somebody; the same order again is the same case, while it
+// runs. *Refused says why not, ErrUnknown that there is nobody, *flow.Invalid what of
+// the order is wrong.
 func (s *Service) Open(ctx context.Context, w Who, id directory.ID, o Order) (*flow.Case, error) {
 	roles, err := s.acts(w)
 	if err != nil {
@@ -59,6 +65,9 @@ func (s *Service) Open(ctx context.Context, w Who, id directory.ID, o Order) (*f
 	}
 	if err := o.check(s); err != nil {
 		return nil, err
+	}
+	if c, err := s.running(ctx, w, u.ID); err != nil || c != nil && o.began(c) {
+		return c, err // a double click: it is begun once, and counted once
 	}
 	if o.Purpose == policy.Reset {
 		if err := s.apart(ctx, w, u, resets, clears); err != nil {

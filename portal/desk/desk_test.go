@@ -286,3 +286,26 @@ func TestThisWasntMeEndsWhatTheCallProved(t *testing.T) {
 		t.Errorf("to shut is never too late: %v", err)
 	}
 }
+
+// A double click, or a reload of the answer, begins one case: a second would wait for a
+// second technician, and hide the one that runs.
+func TestAnOrderGivenTwiceBeginsOneCase(t *testing.T) {
+	r := newRig(t)
+	w := r.who("x:tech", 0)
+	first, err := r.Open(t.Context(), w, "x:ann", order)
+	if err != nil {
+		t.Fatal(err)
+	}
+	spaced := order
+	spaced.Cause += " "
+	if again, err := r.Open(t.Context(), w, "x:ann", spaced); err != nil || again != first || len(r.began) != 1 {
+		t.Errorf("%d begun, %v", len(r.began), err)
+	}
+	if why := r.waits(r.who("x:two", 0), "x:ann", policy.Reset); !slices.Equal(why, []string{desk.Again}) {
+		t.Errorf("by somebody else: %v", why)
+	}
+	r.now = r.now.Add(2 * time.Hour) // it is over
+	if why := r.waits(r.who("x:tech", 0), "x:ann", policy.Reset); !slices.Equal(why, []string{desk.Again}) || len(r.began) != 3 {
+		t.Errorf("another one: %v, %d begun", why, len(r.began))
+	}
+}

@@ -111,7 +111,7 @@ func (r *rig) Eligible(u directory.User) string {
 
 func (r *rig) Assist(_ context.Context, a flow.AssistRequest) (*flow.Case, error) {
 	r.began = append(r.began, a)
-	c := &flow.Case{ID: "C" + string(a.Target.ID), Key: a.Target.ID, Door: access.Desk, By: a.By, Purpose: a.Purpose, Tell: a.Tell, Expires: r.now.Add(time.Hour), Plan: policy.Plan{Gates: 2}}
+	c := &flow.Case{ID: "C" + string(a.Target.ID), Key: a.Target.ID, Door: access.Desk, By: a.By, Purpose: a.Purpose, Cause: a.Cause, Ticket: a.Ticket, Send: a.Send, Tell: a.Tell, Person: &directory.User{ID: a.Target.ID}, Expires: r.now.Add(time.Hour), Plan: policy.Plan{Gates: 2}}
 	if len(a.Hold) > 0 {
 		c.Hold = &flow.Hold{Reasons: a.Hold, Since: r.now}
 	}
@@ -183,9 +183,11 @@ func (r known) Methods(context.Context, directory.ID) ([]verify.Credential, erro
 	return r.have, nil
 }
 
-func (r known) Running(context.Context, directory.ID) (ids []string, err error) {
-	for id := range r.cases {
-		ids = append(ids, id)
+func (r known) Running(_ context.Context, who directory.ID) (ids []string, err error) {
+	for id, c := range r.cases {
+		if c.Key == who {
+			ids = append(ids, id)
+		}
 	}
 	return ids, nil
 }
