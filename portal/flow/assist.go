@@ -1,6 +1,7 @@
 package flow
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"slices"
@@ -148,6 +149,16 @@ func (s *Service) tellOthers(c *Case, what string) []notify.Message {
 	}
 	return []notify.Message{{Channel: notify.Mail, To: c.Tell, Template: "desk_done", Lang: c.Lang, Case: c.ID, Args: map[string]string{"login": c.Named,
 		"technician": c.By.User.Login, "what": what, "ticket": c.Ticket, "note": c.Cause, "receipt": c.Outcome.Receipt, "at": s.Now().UTC().Format(time.RFC3339)}}}
+}
+
+// verifiedNotice tells the person that somebody was verified as them, before anything is
+// done by it: they have a quarter of an hour to say that it was not they.
+func (s *Service) verifiedNotice(c *Case) []notify.Message {
+	list := s.notice(c, "caller_verified")
+	for _, m := range list {
+		m.Args["technician"] = cmp.Or(c.By.User.Name, c.By.User.Login)
+	}
+	return list
 }
 
 // Withdraw ends a case that a technician began, in their name. ErrNoRequest for
