@@ -234,6 +234,13 @@ func TestValidateNamesEveryFaultAtItsPlace(t *testing.T) {
 		{"rules[0].name", func(c *Config) { c.Rules = []Rule{{Groups: []string{"x"}}} }},
 		{"rules[0].name", func(c *Config) { c.Rules = []Rule{{Name: "default", Groups: []string{"x"}}} }},
 		{"rules[0].doors[0]", func(c *Config) { c.Rules = []Rule{{Name: "a", Doors: []access.Door{"attic"}}} }},
+		// A stricter plan that never holds is worse than none.
+		{"rules[0].doors[1]", func(c *Config) {
+			c.Rules = []Rule{{Name: "a", Doors: []access.Door{access.Web, access.Desk}, Purposes: []Purpose{Reset}, Groups: []string{"x"}}}
+		}},
+		{"rules[0].purposes[0]", func(c *Config) {
+			c.Rules = []Rule{{Name: "a", Doors: []access.Door{access.Web}, Purposes: []Purpose{Assist}, Groups: []string{"x"}}}
+		}},
 		{"rules[0].purposes[1]", func(c *Config) { c.Rules = []Rule{{Name: "a", Purposes: []Purpose{Reset, "conquer"}}} }},
 		{"rules[0].ous[0]", func(c *Config) { c.Rules = []Rule{{Name: "a", OUs: []string{"="}}} }},
 		{"rules[0].plan.gates", func(c *Config) {
