@@ -40,7 +40,7 @@ func (s *Service) reasons(ctx context.Context, w Who, roles []access.Role, u dir
 	}
 	add(over, Velocity)
 	if begins != "" {
-		again, err := s.count(ctx, u.ID, targets, day, mostADay)
+		again, err := s.again(ctx, u)
 		if err != nil {
 			return nil, err
 		}

@@ -230,3 +230,51 @@ func TestACodeThatIsNotTakenHoldsNothing(t *testing.T) {
 		t.Errorf("at night: %v", err)
 	}
 }
+
+// The day and the hour before now are what counts, wherever they began: to wait until a
+// window of the clock is over is no way round.
+func TestNoWindowOfTheClockIsAWayRound(t *testing.T) {
+	r := newRig(t)
+	r.waits(r.who("x:tech", 0), "x:ann", policy.Unlock)
+	r.now = r.now.Add(23*time.Hour + 50*time.Minute)
+	if why := r.waits(r.who("x:two", 0), "x:ann", policy.Unlock); !slices.Equal(why, []string{desk.Again}) {
+		t.Errorf("within a day: %v", why)
+	}
+	r.now = r.now.Add(15 * time.Minute)
+	if why := r.waits(r.who("x:tech", 0), "x:ann", policy.Unlock); !slices.Equal(why, []string{desk.Again}) {
+		t.Errorf("a quarter of an hour after the second, a day after the first: %v", why)
+	}
+	r.now = r.now.Add(24 * time.Hour)
+	if why := r.waits(r.who("x:tech", 0), "x:ann", policy.Unlock); why != nil {
+		t.Errorf("a day after the last: %v", why)
+	}
+
+	r = newRig(t)
+	first := r.who("x:tech", 0)
+	id := r.verified(first, "x:bea") // one act
+	r.now = r.now.Add(55 * time.Minute)
+	act := func() error {
+		c := r.cases[id]
+		c.Outcome.At, c.Hold = r.now, nil
+		return r.Do(t.Context(), r.who("x:tech", 0), id, desk.SignOut, "")
+	}
+	for range 18 {
+		if err := act(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	r.now = r.now.Add(6 * time.Minute) // past the hour that began with the first
+	done := 0
+	for range 10 {
+		if act() == nil {
+			done++
+		}
+	}
+	if done > 3 {
+		t.Errorf("%d acts in six minutes", 18+done)
+	}
+	r.now = r.now.Add(2 * time.Hour)
+	if err := act(); err != nil {
+		t.Errorf("two hours later: %v", err)
+	}
+}
