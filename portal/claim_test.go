@@ -1,8 +1,11 @@
 package portal
 
 import (
+	"slices"
 	"strings"
 	"testing"
+
+	"postern/portal/limit"
 )
 
 // A case that a technician began is opened by its code alone: no form starts one.
@@ -28,6 +31,11 @@ func TestACodeCannotBeGuessed(t *testing.T) {
 		if f := a.Page.Faults; len(f) != 1 || f[0].Field != "code" || f[0].Code != "wrong_link" {
 			t.Errorf("%q: %+v", code, f)
 		}
+	}
+	// By the limit of an address, which a whole office may share, and not by the one of
+	// a single account: ten wrong codes from a desk there would keep everybody out.
+	if !slices.ContainsFunc(h.limits.keys, func(k string) bool { return strings.HasPrefix(k, string(limit.Start)+" link\x00") }) {
+		t.Errorf("counted by %q", h.limits.keys)
 	}
 	calls := len(h.core.calls)
 	b.post("/link", "code", "ABC-234-XYZ").want(t, 429, "ErrorPage")

@@ -179,6 +179,7 @@ func TestTheSecondTechnicianAnswers(t *testing.T) {
 	if a := b.get("/desk/cases/"+callID).want(t, 200, "DeskHold"); strings.Contains(string(a.body), c.Code) {
 		t.Errorf("the way in is shown to the second: %s", a.body)
 	}
+	b.get("/desk/cases/"+callID, "Sec-Fetch-Site", "cross-site").leads(t, "/desk") // it would write a record
 	b.post("/desk/cases/"+callID+"/second", "decision", "perhaps").want(t, 422, "ErrorPage")
 	b.post("/desk/cases/"+callID+"/second", "decision", "no").leads(t, "/desk")
 	h.desk.help.fail = flow.ErrWeak

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"postern/directory"
+	"postern/portal/access"
 	"postern/portal/audit"
 	"postern/portal/flow"
 	"postern/portal/policy"
@@ -55,12 +56,32 @@ func (s *Service) Choices(ctx context.Context, c *flow.Case) (o Choices, err err
 		return o, unavailable(err)
 	}
 	o.Frozen, o.Heard, o.Held = !known.Frozen.IsZero(), heard(c), c.OnHold()
-	if o.Heard {
+	if o.Heard || disowned(c, known) {
 		return o, nil
 	}
 	all, err := s.Known.Methods(ctx, c.Key)
 	o.Lost, o.Codes, o.Bare = lost(c, all), saved(c, all), len(all) == 0
 	return o, unavailable(err)
+}
+
+// disowned reports whether the account was frozen after its caller was verified in c:
+// "this wasn't me" is then about that call, and a freeze of the technician's own is
+// ended by who has been verified anew.
+func disowned(c *flow.Case, known access.Standing) bool { return known.Frozen.After(c.Outcome.At) }
+
+// owned refuses what opens anything once the owner has disowned the call.
+func (s *Service) owned(ctx context.Context, w Who, c *flow.Case, u directory.User, act Act) error {
+	if act == Freeze || act == SignOut {
+		return nil
+	}
+	known, err := s.Known.Standing(ctx, u.ID)
+	if err != nil {
+		return unavailable(err)
+	}
+	if disowned(c, known) {
+		return s.refused(ctx, w, u, "frozen", &Refused{"frozen"})
+	}
+	return nil
 }
 
 // until says until when something can be done in a case; zero: not now.
@@ -97,6 +118,9 @@ func (s *Service) Do(ctx context.Context, w Who, id string, act Act, credential,
 	return s.actOnce(ctx, w, once, []string{"act", c.ID, string(act), credential}, func(commit func(func(context.Context) error) error) error {
 		if s.until(c).IsZero() || heard(c) && !slices.Contains([]Act{Freeze, SignOut, Renew, Unlock}, act) {
 			return flow.ErrConflict
+		}
+		if err := s.owned(ctx, w, c, u, act); err != nil {
+			return err
 		}
 		if err := s.mends(ctx, w, c, u, act, credential); err != nil {
 			return err

@@ -140,6 +140,10 @@ func (s *Service) Hear(ctx context.Context, w Who, id string, k verify.Kind, cod
 	if err != nil {
 		return c, err
 	}
+	// First, or what does nothing would make a caller wait who is on the way.
+	if !c.OnHold() && (!c.Live(s.Now()) || !slices.Contains(c.Hearable(), k)) {
+		return c, flow.ErrNotOffered
+	}
 	if err := s.holdsUp(ctx, w, c, roles, u, ""); err != nil {
 		return c, err
 	}

@@ -263,3 +263,30 @@ func TestAListShowsWhomOneMayHelp(t *testing.T) {
 		t.Errorf("an outage looks like nobody: %v", err)
 	}
 }
+
+// "This wasn't me", said after somebody was verified as them, is about that very call:
+// what it proved opens nothing and takes nothing away any more. What was frozen before
+// is what they called about.
+func TestThisWasntMeEndsWhatTheCallProved(t *testing.T) {
+	r := newRig(t)
+	w := r.who("x:tech", 0)
+	r.have = []verify.Credential{{ID: "old", Kind: verify.Passkey}}
+	r.frozen = r.now.Add(-time.Hour)
+	id := r.verified(w, "x:ann")
+	if err := r.act(w, id, desk.Unfreeze, ""); err != nil {
+		t.Errorf("what they called about: %v", err)
+	}
+	r.frozen = r.now.Add(time.Minute)
+	var no *desk.Refused
+	for _, act := range []desk.Act{desk.Unfreeze, desk.Clear, desk.Renew} {
+		if err := r.act(w, id, act, "old"); !errors.As(err, &no) || no.Reason != "frozen" || len(r.did) != 1 {
+			t.Errorf("%s: %v, %q", act, err, r.did)
+		}
+	}
+	if o, err := r.Choices(t.Context(), r.cases[id]); err != nil || len(o.Lost) > 0 {
+		t.Errorf("offered: %+v, %v", o, err)
+	}
+	if err := r.act(w, id, desk.SignOut, ""); err != nil {
+		t.Errorf("to shut is never too late: %v", err)
+	}
+}

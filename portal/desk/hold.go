@@ -8,6 +8,7 @@ import (
 
 	"postern/directory"
 	"postern/portal/access"
+	"postern/portal/audit"
 	"postern/portal/flow"
 	"postern/portal/policy"
 	"postern/verify"
@@ -39,7 +40,7 @@ func (s *Service) reasons(ctx context.Context, w Who, roles []access.Role, u dir
 	}
 	add(over, Velocity)
 	if begins != "" {
-		again, err := s.count(ctx, u.ID, targets, day, mostADay)
+		again, err := s.again(ctx, u)
 		if err != nil {
 			return nil, err
 		}
@@ -72,7 +73,7 @@ func (s *Service) Waiting(ctx context.Context, w Who) ([]*flow.Case, error) {
 	}
 	var list []*flow.Case
 	for _, id := range ids {
-		c, err := s.Held(ctx, w, id)
+		c, _, err := s.held(ctx, w, id)
 		switch {
 		case err == nil:
 			list = append(list, c)
@@ -85,32 +86,47 @@ func (s *Service) Waiting(ctx context.Context, w Who) ([]*flow.Case, error) {
 
 // Held is a case that waits, for somebody who may be the second: not who began it,
 // not whom it is about, and in whose own scope the person is. To everybody else it
-// is ErrUnknown.
+// is ErrUnknown. The look is written down before anything is shown.
 func (s *Service) Held(ctx context.Context, w Who, id string) (*flow.Case, error) {
-	roles, err := s.helps(w)
+	c, u, err := s.held(ctx, w, id)
 	if err != nil {
 		return nil, err
+	}
+	looked := s.event(w, audit.DeskViewed, u)
+	looked.Case = c.ID
+	if err := s.note(ctx, looked); err != nil {
+		return nil, err
+	}
+	return c, nil
+}
+
+func (s *Service) held(ctx context.Context, w Who, id string) (*flow.Case, directory.User, error) {
+	var u directory.User
+	roles, err := s.helps(w)
+	if err != nil {
+		return nil, u, err
 	}
 	c, err := s.Cases.Load(ctx, id)
 	switch {
 	case errors.Is(err, flow.ErrNoCase):
-		return nil, ErrUnknown
+		return nil, u, ErrUnknown
 	case err != nil:
-		return nil, err
+		return nil, u, err
 	case c.Door != access.Desk || !c.OnHold() || c.Hold.Refused || c.By.ID == w.Principal.ID || c.Key == w.Principal.ID,
+		directory.SamePerson(c.By.User, w.Principal.User), // their own second account
 		c.Outcome.Status == flow.Pending && !c.Live(s.Now()), s.Now().Sub(c.Hold.Since) >= flow.HoldLife:
-		return nil, ErrUnknown
+		return nil, u, ErrUnknown
 	}
-	u, err := s.People.Read(ctx, directory.User{ID: c.Key})
+	u, err = s.People.Read(ctx, directory.User{ID: c.Key})
 	if errors.Is(err, directory.ErrNotFound) {
-		return nil, ErrUnknown
+		return nil, u, ErrUnknown
 	} else if err != nil {
-		return nil, err
+		return nil, u, err
 	}
 	if s.Policy.Eligible(u) != "" || !s.Scope.Of(roles, u) || len(s.Roles.Of(u)) > 0 || directory.SamePerson(w.Principal.User, u) {
-		return nil, ErrUnknown
+		return nil, u, ErrUnknown
 	}
-	return c, nil
+	return c, u, nil
 }
 
 // Agree is w's yes to what waits. ErrStale, or flow.ErrWeak where their proof is
@@ -138,7 +154,7 @@ func (s *Service) answers(ctx context.Context, w Who, id string) (*flow.Case, er
 	if _, err := s.acts(w); err != nil {
 		return nil, err
 	}
-	c, err := s.Held(ctx, w, id)
+	c, _, err := s.held(ctx, w, id)
 	if errors.Is(err, ErrUnknown) {
 		return nil, s.refused(ctx, w, directory.User{}, "not_second", ErrUnknown)
 	}

@@ -8,6 +8,7 @@ import (
 
 	"postern/directory"
 	"postern/portal/access"
+	"postern/portal/audit"
 	"postern/portal/desk"
 	"postern/portal/flow"
 	"postern/portal/policy"
@@ -169,5 +170,112 @@ func TestASpokenCodeOpensNothing(t *testing.T) {
 	}
 	if err := r.act(r.who("x:tech", 11*time.Minute), id, desk.Freeze, ""); !errors.Is(err, desk.ErrStale) {
 		t.Errorf("an old touch: %v", err)
+	}
+}
+
+// Nor is the technician's second account their second technician: to it nothing waits.
+func TestASecondAccountIsNoSecondTechnician(t *testing.T) {
+	r := newRig(t)
+	for id, login := range map[directory.ID]string{"x:tech": "tech", "x:two": "adm-tech"} {
+		r.users[id] = directory.User{ID: id, Login: login, Name: "Theo Tech", Directory: "x", DN: "CN=" + login + ",OU=Staff,DC=x", Groups: techs}
+	}
+	r.closed = true
+	r.waits(r.who("x:tech", 0), "x:ann", policy.Reset)
+	if list, err := r.Waiting(t.Context(), r.who("x:two", 0)); err != nil || len(list) != 0 {
+		t.Errorf("%d wait, %v", len(list), err)
+	}
+	if err := r.Agree(t.Context(), r.who("x:two", 0), r.of("x:ann")); !errors.Is(err, desk.ErrUnknown) {
+		t.Errorf("%v", err)
+	}
+}
+
+// Whom a waiting case is about is not shown without a line of who looked.
+func TestTheSecondTechniciansLookIsRecorded(t *testing.T) {
+	r := newRig(t)
+	r.closed = true
+	r.waits(r.who("x:tech", 0), "x:ann", policy.Reset)
+	r.event = nil
+	if _, err := r.Held(t.Context(), r.who("x:two", 0), r.of("x:ann")); err != nil {
+		t.Fatal(err)
+	}
+	if len(r.event) != 1 || r.event[0].Kind != audit.DeskViewed || r.event[0].Subject != "x:ann" || r.event[0].Actor != "x:two" || r.event[0].Case != r.of("x:ann") {
+		t.Errorf("%+v", r.event)
+	}
+	r.mute = errors.New("database is locked")
+	if c, err := r.Held(t.Context(), r.who("x:two", 0), r.of("x:ann")); !errors.Is(err, flow.ErrUnavailable) || c != nil {
+		t.Errorf("shown without a record: %v", err)
+	}
+}
+
+// A code that the case does not take makes nothing wait: with a field that does nothing
+// a technician would stop a caller who is on the way, and call everybody out.
+func TestACodeThatIsNotTakenHoldsNothing(t *testing.T) {
+	r := newRig(t)
+	w := r.who("x:tech", 0)
+	r.waits(w, "x:ann", policy.Reset)
+	r.closed = true
+	if _, err := r.Hear(t.Context(), w, r.of("x:ann"), verify.TOTP, []byte("123456")); !errors.Is(err, flow.ErrNotOffered) {
+		t.Errorf("for a reset: %v", err)
+	}
+	r.waits(r.who("x:lead", 0), "x:bea", policy.Unlock)
+	c := r.cases[r.of("x:bea")]
+	c.Hold, c.Plan.Spoken, c.Claimed = nil, []verify.Kind{verify.TOTP}, r.now
+	if _, err := r.Hear(t.Context(), r.who("x:lead", 0), r.of("x:bea"), verify.TOTP, []byte("123456")); !errors.Is(err, flow.ErrNotOffered) {
+		t.Errorf("claimed: %v", err)
+	}
+	if r.cases[r.of("x:ann")].OnHold() || c.OnHold() {
+		t.Error("it waits")
+	}
+	c.Claimed = time.Time{}
+	if _, err := r.Hear(t.Context(), r.who("x:lead", 0), r.of("x:bea"), verify.TOTP, []byte("123456")); !errors.As(err, new(*desk.Refused)) || !c.OnHold() {
+		t.Errorf("at night: %v", err)
+	}
+}
+
+// The day and the hour before now are what counts, wherever they began: to wait until a
+// window of the clock is over is no way round.
+func TestNoWindowOfTheClockIsAWayRound(t *testing.T) {
+	r := newRig(t)
+	r.waits(r.who("x:tech", 0), "x:ann", policy.Unlock)
+	r.now = r.now.Add(23*time.Hour + 50*time.Minute)
+	if why := r.waits(r.who("x:two", 0), "x:ann", policy.Unlock); !slices.Equal(why, []string{desk.Again}) {
+		t.Errorf("within a day: %v", why)
+	}
+	r.now = r.now.Add(15 * time.Minute)
+	if why := r.waits(r.who("x:tech", 0), "x:ann", policy.Unlock); !slices.Equal(why, []string{desk.Again}) {
+		t.Errorf("a quarter of an hour after the second, a day after the first: %v", why)
+	}
+	r.now = r.now.Add(24 * time.Hour)
+	if why := r.waits(r.who("x:tech", 0), "x:ann", policy.Unlock); why != nil {
+		t.Errorf("a day after the last: %v", why)
+	}
+
+	r = newRig(t)
+	first := r.who("x:tech", 0)
+	id := r.verified(first, "x:bea") // one act
+	r.now = r.now.Add(55 * time.Minute)
+	act := func() error {
+		c := r.cases[id]
+		c.Outcome.At, c.Hold = r.now, nil
+		return r.act(r.who("x:tech", 0), id, desk.SignOut, "")
+	}
+	for range 18 {
+		if err := act(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	r.now = r.now.Add(6 * time.Minute) // past the hour that began with the first
+	done := 0
+	for range 10 {
+		if act() == nil {
+			done++
+		}
+	}
+	if done > 3 {
+		t.Errorf("%d acts in six minutes", 18+done)
+	}
+	r.now = r.now.Add(2 * time.Hour)
+	if err := act(); err != nil {
+		t.Errorf("two hours later: %v", err)
 	}
 }

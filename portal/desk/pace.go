@@ -11,10 +11,8 @@ import (
 
 const (
 	day = 24 * time.Hour
-	// mostAnHour is how many acts a technician does in an hour, and mostADay how many
-	// cases are begun for one person in a day, before a second one is asked.
+	// mostAnHour is how many acts a technician does in an hour before a second one is asked.
 	mostAnHour = 20
-	mostADay   = 1
 )
 
 // Counters. They are keyed on the technician, and targets on the person.
@@ -31,19 +29,35 @@ const (
 	clears deed = "desk:clear:"
 )
 
-// count raises a counter and reports whether it stands above most now.
+// count raises a counter and reports whether it stands above most in the window before
+// now. What was counted in the window before this one (Consecutive) weighs as much as of
+// that one is not over: else who waits for the end of an hour does twice as much.
 func (s *Service) count(ctx context.Context, key directory.ID, kind verify.Kind, window time.Duration, most int) (over bool, err error) {
 	now := s.Now()
 	err = s.Counters.Strike(ctx, key, kind, func(st flow.Strikes) flow.Strikes {
-		if st.Since.IsZero() || now.Sub(st.Since) >= window {
+		switch ago := now.Sub(st.Since); {
+		case st.Since.IsZero() || ago >= 2*window:
 			st = flow.Strikes{Since: now}
+		case ago >= window:
+			st = flow.Strikes{Since: st.Since.Add(window), Consecutive: st.Window}
 		}
 		st.Window++
 		st.Last = now
-		over = st.Window > most
+		before := time.Duration(st.Consecutive) * (window - now.Sub(st.Since))
+		over = time.Duration(st.Window)*window+before > time.Duration(most)*window
 		return st
 	})
 	return over, unavailable(err)
+}
+
+// again notes a case for somebody and reports whether there was one in the day before.
+func (s *Service) again(ctx context.Context, u directory.User) (again bool, err error) {
+	now := s.Now()
+	err = s.Counters.Strike(ctx, u.ID, targets, func(st flow.Strikes) flow.Strikes {
+		again = !st.Last.IsZero() && now.Sub(st.Last) < day
+		return flow.Strikes{Since: now, Last: now}
+	})
+	return again, unavailable(err)
 }
 
 // apart lets one technician either reset a password or clear a factor of the same

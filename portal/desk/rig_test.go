@@ -45,11 +45,12 @@ type rig struct {
 	closed bool // the desk, at this hour
 	level  flowtest.Threats
 	care
-	spent map[string]bool
-	taken int   // searches that were counted
-	full  error // of the limiter
-	unfit string
-	forms int
+	frozen time.Time
+	spent  map[string]bool
+	taken  int   // searches that were counted
+	full   error // of the limiter
+	unfit  string
+	forms  int
 }
 
 func (r *rig) Take(_ context.Context, name limit.Name, key string) error {
@@ -172,7 +173,7 @@ func (r *rig) Assist(_ context.Context, a flow.AssistRequest) (*flow.Case, error
 		return nil, flow.ErrExists
 	}
 	r.began = append(r.began, a)
-	c := &flow.Case{ID: a.ID, Key: a.Target.ID, Door: access.Desk, By: a.By, Purpose: a.Purpose, Tell: a.Tell, Expires: r.now.Add(time.Hour), Plan: policy.Plan{Gates: 2}}
+	c := &flow.Case{ID: a.ID, Key: a.Target.ID, Door: access.Desk, By: a.By, Purpose: a.Purpose, Cause: a.Cause, Ticket: a.Ticket, Send: a.Send, Tell: a.Tell, Person: &directory.User{ID: a.Target.ID}, Expires: r.now.Add(time.Hour), Plan: policy.Plan{Gates: 2}}
 	if len(a.Hold) > 0 {
 		c.Hold = &flow.Hold{Reasons: a.Hold, Since: r.now}
 	}
@@ -239,16 +240,18 @@ func (k known) Held(context.Context, time.Time) (ids []string, err error) {
 }
 
 func (r known) Standing(context.Context, directory.ID) (access.Standing, error) {
-	return access.Standing{}, nil
+	return access.Standing{Frozen: r.frozen}, nil
 }
 
 func (r known) Methods(context.Context, directory.ID) ([]verify.Credential, error) {
 	return r.have, nil
 }
 
-func (r known) Running(context.Context, directory.ID) (ids []string, err error) {
-	for id := range r.cases {
-		ids = append(ids, id)
+func (r known) Running(_ context.Context, who directory.ID) (ids []string, err error) {
+	for id, c := range r.cases {
+		if c.Key == who {
+			ids = append(ids, id)
+		}
 	}
 	return ids, nil
 }
@@ -368,6 +371,16 @@ func (r *rig) once() string {
 // act does something by a new form.
 func (r *rig) act(w desk.Who, id string, act desk.Act, which string) error {
 	return r.Do(r.t.Context(), w, id, act, which, r.once())
+}
+
+// of is the id of the newest case of somebody.
+func (r *rig) of(id directory.ID) (newest string) {
+	for _, a := range r.began {
+		if a.Target.ID == id {
+			newest = a.ID
+		}
+	}
+	return newest
 }
 
 // last is the newest case.

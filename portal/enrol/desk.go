@@ -39,7 +39,8 @@ func (s *Service) UnfreezeFor(ctx context.Context, u directory.User, by audit.Ev
 	if known.Frozen.IsZero() {
 		return ErrNotFrozen
 	}
-	c := Change{Owner: u.ID, Standing: func(was access.Standing) access.Standing {
+	// What began just before the freeze, and came to be just after it, would wake up.
+	c := Change{Owner: u.ID, EndAll: true, Standing: func(was access.Standing) access.Standing {
 		was.Frozen = time.Time{}
 		return was
 	}}

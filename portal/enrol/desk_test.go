@@ -39,7 +39,7 @@ func TestActsForSomebodyAreToldToAll(t *testing.T) {
 			}
 			return r.UnfreezeFor(ctx, u, by, tell)
 		}, func(c enrol.Change) bool {
-			return !c.EndAll && c.Standing(access.Standing{Frozen: time.Unix(1, 0)}).Frozen.IsZero()
+			return c.EndAll && c.Standing(access.Standing{Frozen: time.Unix(1, 0)}).Frozen.IsZero()
 		}, "account_unfrozen"},
 		"factor.removed": {func(r *rig, u directory.User, by audit.Event) error {
 			r.shelf.methods[alice] = []verify.Credential{{ID: "lost", Kind: verify.Passkey}}

@@ -153,6 +153,16 @@ func (s *Service) tellOthers(c *Case, what string) []notify.Message {
 		"technician": c.By.User.Login, "what": what, "ticket": c.Ticket, "note": c.Cause, "receipt": c.Outcome.Receipt, "at": s.Now().UTC().Format(time.RFC3339)}}}
 }
 
+// verifiedNotice tells the person that somebody was verified as them, before anything is
+// done by it: they have a quarter of an hour to say that it was not they.
+func (s *Service) verifiedNotice(c *Case) []notify.Message {
+	list := s.notice(c, "caller_verified")
+	for _, m := range list {
+		m.Args["technician"] = cmp.Or(c.By.User.Name, c.By.User.Login)
+	}
+	return list
+}
+
 // Withdraw ends a case that a technician began, in their name. ErrNoRequest for
 // everybody else's.
 func (s *Service) Withdraw(ctx context.Context, id string, by access.Principal, address string) error {

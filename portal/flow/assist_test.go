@@ -281,3 +281,31 @@ func TestAFrozenCallerIsVerifiedAndNothingElse(t *testing.T) {
 		t.Errorf("twice: %v", err)
 	}
 }
+
+// Security cases 87 and 106: that somebody was verified as them the person hears at
+// once, at every address, with the button that ends it; also where nothing is done then.
+func TestThePersonHearsThatACallerWasVerifiedAsThem(t *testing.T) {
+	d := newDeskRig(t)
+	c, code := d.opens(policy.Assist, alice)
+	if _, err := d.nodes[1].Claim(ctx, code, "192.0.2.60", "en"); err != nil {
+		t.Fatal(err)
+	}
+	c = d.prove(c, verify.RecoveryCode)
+	c, err := d.nodes[0].Match(ctx, c.ID, d.signedIn(tech), d.reads(c), "")
+	if err != nil || c.Outcome.Status != flow.Applied {
+		t.Fatal(err)
+	}
+	told := 0
+	for _, m := range d.store.Messages {
+		if m.Template != "caller_verified" {
+			continue
+		}
+		told++
+		if !slices.Equal(m.To, []string{"alice@example.org", "alice@home.example"}) || len(m.Links) != 1 || m.Args["technician"] != "Theo Technician" || m.Args["proofs"] != "recovery_code,handover" {
+			t.Errorf("%+v", m)
+		}
+	}
+	if told != 1 {
+		t.Errorf("told %d times", told)
+	}
+}

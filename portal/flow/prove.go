@@ -281,6 +281,7 @@ func (s *Service) settleProven(ctx context.Context, c *Case, now time.Time, e *E
 	case policy.Assist:
 		c.Outcome = Outcome{Status: Applied, At: now, Receipt: s.receipt()}
 		e.Events = append(e.Events, s.event(c, "caller.verified", ok, withDetail("receipt", c.Outcome.Receipt)))
+		e.Messages = append(e.Messages, s.verifiedNotice(c)...)
 	case policy.SignIn, policy.StepUp:
 		c.Outcome = Outcome{Status: Applied, At: now}
 		e.Events = append(e.Events, s.event(c, "signin", ok))

@@ -88,7 +88,7 @@ func (s *Service) Release(ctx context.Context, id string, by access.Principal, a
 	}
 	now := s.Now()
 	return s.Store.Update(ctx, id, func(ctx context.Context, c *Case) (Effects, error) {
-		if err := c.second(voter.ID, now); err != nil {
+		if err := c.second(voter, now); err != nil {
 			return Effects{}, err
 		}
 		if !by.Proven.After(c.Hold.Since) {
@@ -99,7 +99,13 @@ func (s *Service) Release(ctx context.Context, id string, by access.Principal, a
 		if c.Outcome.Status != Pending {
 			return e, nil
 		}
-		c.Expires = now.Add(c.Plan.Life)
+		// Held on the way it has less than that left, and its code already.
+		if ends := now.Add(c.Plan.Life); ends.Before(c.Expires) {
+			c.Expires = ends
+		}
+		if c.Code != "" || !c.Claimed.IsZero() {
+			return e, nil
+		}
 		told, err := s.wayIn(ctx, c)
 		e.Messages = told
 		return e, err
@@ -114,7 +120,7 @@ func (s *Service) Refuse(ctx context.Context, id string, by access.Principal, ad
 	}
 	now := s.Now()
 	return s.Store.Update(ctx, id, func(_ context.Context, c *Case) (Effects, error) {
-		if err := c.second(voter.ID, now); err != nil {
+		if err := c.second(voter, now); err != nil {
 			return Effects{}, err
 		}
 		c.Hold.Second, c.Hold.SecondName, c.Hold.Refused = voter.ID, voter.Login, true
@@ -127,10 +133,11 @@ func (s *Service) Refuse(ctx context.Context, id string, by access.Principal, ad
 	})
 }
 
-// second says whether id can answer the hold of c now.
-func (c *Case) second(id directory.ID, now time.Time) error {
+// second says whether u, who has just been read, can answer the hold of c now.
+func (c *Case) second(u directory.User, now time.Time) error {
 	switch {
-	case c.Door != access.Desk || id == c.Key || slices.Contains(c.helpers(), id) || slices.Contains(c.Asked, id):
+	case c.Door != access.Desk || u.ID == c.Key || slices.Contains(c.helpers(), u.ID) || slices.Contains(c.Asked, u.ID),
+		directory.SamePerson(c.By.User, u): // another account of the first one's (security case 100)
 		return ErrNoRequest
 	case !c.OnHold() || c.Hold.Refused || now.Sub(c.Hold.Since) >= HoldLife || c.Outcome.Status == Pending && !c.Live(now):
 		return ErrConflict

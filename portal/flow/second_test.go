@@ -8,6 +8,7 @@ import (
 
 	"postern/directory"
 	"postern/portal/flow"
+	"postern/portal/flow/flowtest"
 	"postern/portal/policy"
 	"postern/verify"
 )
@@ -143,5 +144,41 @@ func TestAYesIsForWhatWasAsked(t *testing.T) {
 	}
 	if c, _ = d.nodes[0].Load(ctx, c.ID); !c.OnHold() || !slices.Equal(c.Hold.Reasons, []string{kept, "hours"}) || c.Hold.Second != "" {
 		t.Errorf("%+v", c.Hold)
+	}
+}
+
+// Security cases 100 and 103: a second account of the technician who began it is no
+// second technician.
+func TestNobodyIsTheirOwnSecondTechnician(t *testing.T) {
+	d, c := held(t, policy.Reset)
+	d.dir.Edit(second, func(u *directory.User) { u.Name = "THEO  Technician" })
+	if _, err := d.nodes[1].Release(ctx, c.ID, d.signedIn(second), ""); !errors.Is(err, flow.ErrNoRequest) {
+		t.Errorf("a yes: %v", err)
+	}
+	if _, err := d.nodes[1].Refuse(ctx, c.ID, d.signedIn(second), ""); !errors.Is(err, flow.ErrNoRequest) {
+		t.Errorf("a no: %v", err)
+	}
+	if got, err := d.nodes[0].Load(ctx, c.ID); err != nil || !got.OnHold() || got.Code != "" {
+		t.Errorf("%+v, %v", got.Hold, err)
+	}
+}
+
+// What is held on the way, before a spoken code is taken, goes on after the yes; it
+// gets no longer life by it.
+func TestACaseHeldOnTheWayGoesOnAfterTheYes(t *testing.T) {
+	d, _ := held(t, policy.Unlock)
+	d.deskPlan.Spoken = []verify.Kind{verify.TOTP}
+	c, _ := d.opens(policy.Unlock, bob)
+	d.clock.Advance(5 * time.Minute)
+	if err := d.nodes[0].Hold(ctx, c.ID, d.signedIn(tech), []string{"hours"}); err != nil {
+		t.Fatal(err)
+	}
+	d.clock.Advance(5 * time.Minute)
+	got, err := d.nodes[1].Release(ctx, c.ID, d.signedIn(second), "")
+	if err != nil || got.OnHold() || got.Code != c.Code || !got.Expires.Equal(c.Expires) {
+		t.Fatalf("%+v, %v", got, err)
+	}
+	if got, err = d.nodes[0].Spoken(ctx, c.ID, d.signedIn(tech), verify.TOTP, []byte(flowtest.Right(verify.TOTP, c.ID, 1)), ""); err != nil || got.Outcome.Status != flow.Applied {
+		t.Errorf("%+v, %v", got.Outcome, err)
 	}
 }

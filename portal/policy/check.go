@@ -44,6 +44,7 @@ func (c Config) Validate() []error {
 				add("%s.purposes[%d]: %q is not one of reset, unlock, change, signin, stepup, assist", at, j, p)
 			}
 		}
+		r.checkDesk(add, at)
 		checkPlaces(add, at+".", r.Groups, r.OUs)
 		if r.Plan.Approval != nil {
 			checkApproval(add, at+".plan.approval.", *r.Plan.Approval)
@@ -68,6 +69,18 @@ func (c Config) Validate() []error {
 		}
 	}
 	return faults
+}
+
+// checkDesk: at the desk every case is an assist, whatever it is for, and nowhere else
+// is one. A stricter plan that never holds would not be missed.
+func (r Rule) checkDesk(add func(string, ...any), at string) {
+	door, assist := slices.Index(r.Doors, access.Desk), slices.Index(r.Purposes, Assist)
+	if door >= 0 && len(r.Purposes) > 0 && assist < 0 {
+		add("%s.doors[%d]: at the desk every case is assist, which is not among purposes", at, door)
+	}
+	if assist >= 0 && len(r.Doors) > 0 && door < 0 {
+		add("%s.purposes[%d]: assist is at the desk only, which is not among doors", at, assist)
+	}
 }
 
 // covers reports whether r matches whatever later matches. It may miss a case,

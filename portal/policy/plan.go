@@ -89,13 +89,14 @@ func (p Plan) Satisfied(proofs []Given) bool {
 		if p.alone(k) && !g.Cooling && !p.Match {
 			return true
 		}
-		settled = settled || !g.Cooling
+		// A matched number is never new, and says nothing of whose the other proof is.
+		settled = settled || !g.Cooling && c != verify.Match
 		if !slices.Contains(classes, c) {
 			classes = append(classes, c)
 		}
 		anchored = anchored || slices.Contains(p.Anchor, c)
 	}
-	if p.First != "" && (len(proofs) == 0 || proofs[0].Kind != p.First) {
+	if p.First != "" && (len(proofs) == 0 || proofs[0].Kind != p.First || proofs[0].Spoken) {
 		return false
 	}
 	if len(classes) == 1 && (classes[0] == verify.Contact || classes[0] == verify.Match) {

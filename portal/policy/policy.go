@@ -150,22 +150,24 @@ func (p *Policy) Spoken() bool {
 }
 
 // Eligible returns why the portal must not act on u, as a code for the audit
-// log: unknown_account, privileged, disabled, account_expired, denied,
-// out_of_scope. Empty: it may.
+// log: unknown_account, privileged, denied, out_of_scope, disabled,
+// account_expired. Empty: it may.
 func (p *Policy) Eligible(u directory.User) string {
 	switch {
 	case u.ID == "":
 		return "unknown_account"
 	case u.Privileged != "":
 		return "privileged"
-	case u.State.Disabled:
-		return "disabled"
-	case u.State.AccountExpired:
-		return "account_expired"
+	// Before what may change on any day: the desk shows a disabled account of whom it
+	// helps, and nothing of who is none of its business (security case 99).
 	case p.denied.touches(u):
 		return "denied"
 	case !p.scope.has(u):
 		return "out_of_scope"
+	case u.State.Disabled:
+		return "disabled"
+	case u.State.AccountExpired:
+		return "account_expired"
 	}
 	return ""
 }

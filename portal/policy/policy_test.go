@@ -134,6 +134,12 @@ func TestEligible(t *testing.T) {
 		{"denied", with(func(u *directory.User) { u.Groups = append(u.Groups, "cn=board,dc=example,dc=org") })},
 		{"denied", with(func(u *directory.User) { u.DN = "CN=R2,OU=Robots,OU=Staff,DC=example,DC=org" })},
 		{"out_of_scope", with(func(u *directory.User) { u.Groups = nil })},
+		// Whom the portal does not serve at all shows as nobody at the desk, whatever else they are.
+		{"out_of_scope", with(func(u *directory.User) { u.Groups, u.State.Disabled = nil, true })},
+		{"out_of_scope", with(func(u *directory.User) { u.Groups, u.State.AccountExpired = nil, true })},
+		{"denied", with(func(u *directory.User) {
+			u.Groups, u.State.Disabled = append(u.Groups, "cn=board,dc=example,dc=org"), true
+		})},
 		{"out_of_scope", with(func(u *directory.User) { u.DN = "CN=Ada,OU=Other,DC=example,DC=org" })},
 		{"out_of_scope", with(func(u *directory.User) { u.DN = `CN=Ada\,OU=Staff\,DC=example\,DC=org` })},
 		{"out_of_scope", with(func(u *directory.User) { u.DN = "" })},
@@ -228,6 +234,13 @@ func TestValidateNamesEveryFaultAtItsPlace(t *testing.T) {
 		{"rules[0].name", func(c *Config) { c.Rules = []Rule{{Groups: []string{"x"}}} }},
 		{"rules[0].name", func(c *Config) { c.Rules = []Rule{{Name: "default", Groups: []string{"x"}}} }},
 		{"rules[0].doors[0]", func(c *Config) { c.Rules = []Rule{{Name: "a", Doors: []access.Door{"attic"}}} }},
+		// A stricter plan that never holds is worse than none.
+		{"rules[0].doors[1]", func(c *Config) {
+			c.Rules = []Rule{{Name: "a", Doors: []access.Door{access.Web, access.Desk}, Purposes: []Purpose{Reset}, Groups: []string{"x"}}}
+		}},
+		{"rules[0].purposes[0]", func(c *Config) {
+			c.Rules = []Rule{{Name: "a", Doors: []access.Door{access.Web}, Purposes: []Purpose{Assist}, Groups: []string{"x"}}}
+		}},
 		{"rules[0].purposes[1]", func(c *Config) { c.Rules = []Rule{{Name: "a", Purposes: []Purpose{Reset, "conquer"}}} }},
 		{"rules[0].ous[0]", func(c *Config) { c.Rules = []Rule{{Name: "a", OUs: []string{"="}}} }},
 		{"rules[0].plan.gates", func(c *Config) {

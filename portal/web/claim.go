@@ -25,9 +25,10 @@ func (s *Site) claimForm(v *visit) error {
 }
 
 // claim puts the case of a code into this browser, in place of whatever it was in.
-// A code is short and known to two people, so that an address has few tries.
+// Codes are tried by address, as often as cases are begun from one: an office behind
+// one address calls too, and of 44 bits a hundred tries find nothing.
 func (s *Site) claim(v *visit, f form) error {
-	err := s.Limits.Take(v.ctx(), limit.Answer, "link\x00"+limit.AddressKey(v.client))
+	err := s.Limits.Take(v.ctx(), limit.Start, "link\x00"+limit.AddressKey(v.client))
 	if err == nil {
 		err = s.claimHere(v, f["code"])
 	} else if !errors.As(err, new(*limit.Exceeded)) {

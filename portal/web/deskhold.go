@@ -13,6 +13,9 @@ import (
 
 // deskHold shows a case that waits to who may say yes or no to it.
 func (s *Site) deskHold(v *visit, p access.Principal, id string, faults ...view.Fault) error {
+	if v.sentHere() {
+		return v.to("/desk") // looking writes a record: see sentHere
+	}
 	c, err := s.Desk.Help.Held(v.ctx(), v.at(p), id)
 	if err != nil {
 		return err

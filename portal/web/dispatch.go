@@ -223,9 +223,7 @@ func donePage(c *flow.Case, f view.Frame) view.Page {
 	p := &view.Done{Frame: f, Purpose: c.Purpose, At: c.Outcome.At, Unlocked: c.Outcome.Unlocked, StillLocked: c.Outcome.StillLocked,
 		ChangeAgain: c.Outcome.ChangeAgain, Unconfirmed: c.Outcome.Unconfirmed, SignedOut: c.Purpose != policy.Unlock && c.Purpose != policy.Assist,
 		Proofs: c.Kinds(), Receipt: receipt(c), AddPasskey: c.Purpose != policy.Assist && !slices.Contains(c.Kinds(), verify.Passkey)}
-	if c.Person != nil && c.Purpose == policy.Assist {
-		p.Login = c.Person.Login // nothing was done yet, and nobody told
-	} else if c.Person != nil {
+	if c.Person != nil {
 		p.Login = c.Person.Login
 		for _, m := range c.Person.Mail {
 			p.Notified = append(p.Notified, mask(m))

@@ -65,13 +65,16 @@ func TestWhoIsAsked(t *testing.T) {
 			delete(t.keys, rita)
 			t.edit(rita, func(u *directory.User) { u.Manager = "cn=anna" })
 		}, []directory.ID{lead}},
-		"a manager since yesterday":           {plain, func(t *town) { t.since[anna] = t.now.Add(-24 * time.Hour) }, []directory.ID{lead}},
-		"a manager since eight days":          {plain, func(t *town) { t.since[anna] = t.now.Add(-8 * 24 * time.Hour) }, []directory.ID{mary}},
-		"one for whom she vouched today":      {plain, func(t *town) { t.vouched[[2]directory.ID{anna, mary}] = recent(t) }, []directory.ID{rita}},
-		"one who vouched for her today":       {plain, func(t *town) { t.vouched[[2]directory.ID{mary, anna}] = recent(t) }, []directory.ID{mary}},
-		"the manager has left":                {plain, func(t *town) { delete(t.people, mary) }, []directory.ID{lead}},
-		"all of the policy's, each once":      {verify.Ask{Approvers: []string{"lead", "rita", "lead"}}, nil, []directory.ID{lead, rita}},
-		"the manager helps her at the desk":   {plain, func(t *town) { t.helpers = []directory.ID{mary} }, []directory.ID{rita}},
+		"a manager since yesterday":         {plain, func(t *town) { t.since[anna] = t.now.Add(-24 * time.Hour) }, []directory.ID{lead}},
+		"a manager since eight days":        {plain, func(t *town) { t.since[anna] = t.now.Add(-8 * 24 * time.Hour) }, []directory.ID{mary}},
+		"one for whom she vouched today":    {plain, func(t *town) { t.vouched[[2]directory.ID{anna, mary}] = recent(t) }, []directory.ID{rita}},
+		"one who vouched for her today":     {plain, func(t *town) { t.vouched[[2]directory.ID{mary, anna}] = recent(t) }, []directory.ID{mary}},
+		"the manager has left":              {plain, func(t *town) { delete(t.people, mary) }, []directory.ID{lead}},
+		"all of the policy's, each once":    {verify.Ask{Approvers: []string{"lead", "rita", "lead"}}, nil, []directory.ID{lead, rita}},
+		"the manager helps her at the desk": {plain, func(t *town) { t.helpers = []directory.ID{mary} }, []directory.ID{rita}},
+		"the manager's other account helps her": {plain, func(t *town) {
+			t.helper = &directory.User{ID: "corp:desk", Login: "desk", Mail: t.people[mary].Mail}
+		}, []directory.ID{rita}},
 		"nobody":                              {verify.Ask{Levels: 2}, func(t *town) { delete(t.people, mary) }, nil},
 		"nobody: the only one is whom she is": {verify.Ask{Approvers: []string{"anna"}}, nil, nil},
 		"nobody may be asked":                 {verify.Ask{}, nil, nil},

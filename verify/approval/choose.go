@@ -92,8 +92,8 @@ func (f *Factor) fit(ctx context.Context, s verify.Subject, by directory.User, m
 	switch {
 	case by.ID == s.ID:
 		return unfit("self")
-	case slices.Contains(s.Helpers, by.ID):
-		return unfit("helper") // security case 103: who begins it does not approve it
+	case slices.Contains(s.Helpers, by.ID), s.Helper != nil && directory.SamePerson(*s.Helper, by):
+		return unfit("helper") // security case 103: who begins it does not approve it, by another account either
 	case directory.SamePerson(*s.User, by):
 		return unfit("same_person")
 	case f.Eligible(by) != "":

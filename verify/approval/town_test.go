@@ -32,6 +32,7 @@ type town struct {
 	apps    map[directory.ID][]time.Time
 	down    error
 	helpers []directory.ID
+	helper  *directory.User // began it at the desk
 }
 
 func newTown() *town {
@@ -141,7 +142,7 @@ func (t *town) factor(tb testing.TB) *Factor {
 
 func (t *town) subject(ask verify.Ask) verify.Subject {
 	u := t.people[anna]
-	return verify.Subject{ID: anna, User: &u, Case: "case-1", Purpose: "reset", Lang: "en", Ends: t.now.Add(15 * time.Minute), Ask: ask, Helpers: t.helpers}
+	return verify.Subject{ID: anna, User: &u, Case: "case-1", Purpose: "reset", Lang: "en", Ends: t.now.Add(15 * time.Minute), Ask: ask, Helper: t.helper, Helpers: t.helpers}
 }
 
 var plain = verify.Ask{Levels: 2, Approvers: []string{"lead"}, Settled: 24 * time.Hour}

@@ -64,11 +64,15 @@ func (s *Store) Update(ctx context.Context, id string, change func(context.Conte
 	if err != nil {
 		return nil, err
 	}
-	before := maps.Clone(s.strikes)
+	before, ends := maps.Clone(s.strikes), c.Expires
 	e, err := change(context.WithValue(ctx, inTx{}, true), c)
 	if err != nil {
 		s.strikes = before
 		return nil, err
+	}
+	if c.Expires.After(ends) { // as the real one: no case gets a longer life
+		s.strikes = before
+		return nil, flow.ErrConflict
 	}
 	c.Version++
 	s.put(c)

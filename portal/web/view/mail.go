@@ -41,7 +41,7 @@ func notices() []string {
 	return []string{"password_changed", "account_unlocked", "factor_added", "factor_removed", "recovery_codes_replaced", "signin_new",
 		"contacts_changed", "limit_reached", "too_often", "account_frozen", "account_unfrozen", "approval_request", "approval_denied", "incident", "approval_alarm",
 		"invitation", "reminder",
-		"sessions_ended", "factor_replace", "invitation_sent", "change_required", "desk_frozen", "desk_claim", "desk_done", "desk_alarm", "threat_raised", "threat_lowered"}
+		"caller_verified", "sessions_ended", "factor_replace", "invitation_sent", "change_required", "desk_frozen", "desk_claim", "desk_done", "desk_alarm", "threat_raised", "threat_lowered"}
 }
 
 // others are those that do not tell somebody of their own account, or of what
