@@ -80,6 +80,9 @@ func lines(events []audit.Event) []view.Activity {
 		case "factor.chosen", "proof.ok", "password.intent", "unlock.intent", audit.MessageSent:
 			continue // steps on the way: for the auditor; the person sees what came of them
 		}
+		if e.Outcome == audit.Intent {
+			continue // …too
+		}
 		if e.Actor != "" && e.Actor != e.Subject {
 			e.Address = "" // it is somebody else's
 		}
