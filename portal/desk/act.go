@@ -52,10 +52,12 @@ func (s *Service) Choices(ctx context.Context, c *flow.Case) (o Choices, err err
 	return o, err
 }
 
-// disowned reports whether the account was frozen after its caller was verified in c:
-// "this wasn't me" is then about that call, and a freeze of the technician's own is
-// ended by who has been verified anew.
-func disowned(c *flow.Case, known access.Standing) bool { return known.Frozen.After(c.Outcome.At) }
+// disowned reports whether the account was frozen, or "this wasn't me" said once more,
+// after its caller was verified in c: that is then about this very call, and a freeze of
+// the technician's own is ended by who has been verified anew.
+func disowned(c *flow.Case, known access.Standing) bool {
+	return known.Frozen.After(c.Outcome.At) || known.NotMe.After(c.Outcome.At)
+}
 
 // until says until when something can be done in a case; zero: not now.
 func (s *Service) until(c *flow.Case) time.Time {

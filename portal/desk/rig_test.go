@@ -43,6 +43,7 @@ type rig struct {
 	closed bool // the desk, at this hour
 	level  flowtest.Threats
 	frozen time.Time
+	notMe  time.Time
 }
 
 func (a areas) Of(roles []access.Role, u directory.User) bool { return a.scope.Scope.Of(roles, u) }
@@ -176,7 +177,7 @@ func (k known) Held(context.Context, time.Time) (ids []string, err error) {
 }
 
 func (r known) Standing(context.Context, directory.ID) (access.Standing, error) {
-	return access.Standing{Frozen: r.frozen}, nil
+	return access.Standing{Frozen: r.frozen, NotMe: r.notMe}, nil
 }
 
 func (r known) Methods(context.Context, directory.ID) ([]verify.Credential, error) {
