@@ -17,6 +17,8 @@ type Standing struct {
 	// Frozen is since when the portal does nothing for it, because somebody said
 	// "this wasn't me"; zero: it does. A technician ends it.
 	Frozen time.Time `json:"-"` // a column of its own
+	// NotMe is when that was last said, also of an account that was frozen already.
+	NotMe time.Time `json:",omitzero"`
 	// Seen is when its contacts were first looked at; zero: never.
 	Seen     time.Time
 	Mail     []string // as last seen, to tell the old address when there is a new one

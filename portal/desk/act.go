@@ -64,10 +64,12 @@ func (s *Service) Choices(ctx context.Context, c *flow.Case) (o Choices, err err
 	return o, unavailable(err)
 }
 
-// disowned reports whether the account was frozen after its caller was verified in c:
-// "this wasn't me" is then about that call, and a freeze of the technician's own is
-// ended by who has been verified anew.
-func disowned(c *flow.Case, known access.Standing) bool { return known.Frozen.After(c.Outcome.At) }
+// disowned reports whether the account was frozen, or "this wasn't me" said once more,
+// after its caller was verified in c: that is then about this very call, and a freeze of
+// the technician's own is ended by who has been verified anew.
+func disowned(c *flow.Case, known access.Standing) bool {
+	return known.Frozen.After(c.Outcome.At) || known.NotMe.After(c.Outcome.At)
+}
 
 // owned refuses what opens anything once the owner has disowned the call.
 func (s *Service) owned(ctx context.Context, w Who, c *flow.Case, u directory.User, act Act) error {

@@ -289,4 +289,9 @@ func TestThisWasntMeEndsWhatTheCallProved(t *testing.T) {
 	if err := r.act(w, id, desk.SignOut, ""); err != nil {
 		t.Errorf("to shut is never too late: %v", err)
 	}
+	// Said once more of an account that is frozen already: by the notice of this very call.
+	r.frozen, r.notMe = r.now.Add(-time.Hour), r.now.Add(time.Minute)
+	if err := r.act(w, id, desk.Unfreeze, ""); !errors.As(err, &no) || no.Reason != "frozen" {
+		t.Errorf("said again: %v", err)
+	}
 }

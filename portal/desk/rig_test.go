@@ -46,6 +46,7 @@ type rig struct {
 	level  flowtest.Threats
 	care
 	frozen time.Time
+	notMe  time.Time
 	spent  map[string]bool
 	taken  int   // searches that were counted
 	full   error // of the limiter
@@ -240,7 +241,7 @@ func (k known) Held(context.Context, time.Time) (ids []string, err error) {
 }
 
 func (r known) Standing(context.Context, directory.ID) (access.Standing, error) {
-	return access.Standing{Frozen: r.frozen}, nil
+	return access.Standing{Frozen: r.frozen, NotMe: r.notMe}, nil
 }
 
 func (r known) Methods(context.Context, directory.ID) ([]verify.Credential, error) {

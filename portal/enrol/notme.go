@@ -74,6 +74,7 @@ func (s *Service) freeze(ctx context.Context, u directory.User, e audit.Event, l
 		lang = u.Language
 	}
 	c := Change{Owner: u.ID, Spend: spend, EndAll: true, Events: []audit.Event{e}, Standing: func(was access.Standing) access.Standing {
+		was.NotMe = now
 		if was.Frozen.IsZero() {
 			was.Frozen = now
 		}

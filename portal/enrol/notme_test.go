@@ -56,6 +56,8 @@ func TestNotMeFreezes(t *testing.T) {
 		first := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
 		if again := c.Standing(access.Standing{Frozen: first}); !again.Frozen.Equal(first) {
 			t.Error("a second report moved the first one")
+		} else if !again.NotMe.After(first) {
+			t.Error("a second report is forgotten: what was proved between the two would stand")
 		}
 	}
 	r := newRig(t)
