@@ -16,7 +16,11 @@ func TestWithoutRolesThereIsNoDesk(t *testing.T) {
 		t.Errorf("%+v, %v", desk, err)
 	}
 	dir, text := valid(t)
-	cfg, faults := parse([]byte(text+"access: {roles: {senior: [Leads], operator: [\"CN=Ops,DC=x\"]}}\n"), dir, noEnv)
+	const roles = "access: {roles: {senior: [Leads], operator: [\"CN=Ops,DC=x\"]}}\n"
+	if _, faults := parse([]byte(text+roles), dir, noEnv); len(faults) != 1 || !strings.Contains(faults[0].String(), "alerts.mail") {
+		t.Errorf("nobody hears of what seniors do: %v", faults)
+	}
+	cfg, faults := parse([]byte(text+"alerts: {mail: [security@example.org]}\n"+roles), dir, noEnv)
 	if len(faults) > 0 || !cfg.Access.Roles.On() || cfg.Access.Roles.Operator[0] != "CN=Ops,DC=x" || cfg.Access.Roles.Senior[0] != "Leads" {
 		t.Errorf("%+v, %v", cfg.Access, faults)
 	}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"slices"
 	"strings"
+	"time"
 	"unicode"
 	"unicode/utf8"
 
@@ -71,6 +72,11 @@ func (s *Service) open(ctx context.Context, w Who, id directory.ID, o Order, cas
 		if err := s.apart(ctx, w, u, resets, clears); err != nil {
 			return nil, err
 		}
+	}
+	if much, err := s.count(ctx, w.Principal.ID, begun, time.Hour, mostBegun); err != nil {
+		return nil, err
+	} else if much {
+		return nil, s.refused(ctx, w, u, Velocity, &Refused{Velocity})
 	}
 	hold, err := s.reasons(ctx, w, roles, u, o.Purpose)
 	if err != nil {

@@ -178,7 +178,7 @@ var (
 )
 
 // Refused is a no that the technician may know the reason of: self, staff,
-// held, second_technician, threat, no_approver, frozen, unsupported, or one of policy.Eligible.
+// held, velocity, second_technician, threat, no_approver, frozen, unsupported, or one of policy.Eligible.
 type Refused struct{ Reason string }
 
 func (e *Refused) Error() string { return "desk: refused: " + e.Reason }

@@ -23,6 +23,7 @@ const (
 	FourEyes  = "four_eyes"  // accounts that always take two
 	Crossing  = "crossing"   // beyond the technician's own scope
 	Threat    = "threat"     // the threat level is raised
+	Cleared   = "cleared"    // a second thing of the same person to be taken away within a day
 )
 
 // reasons counts an act, and for a new case the person, and says why it takes two.
@@ -40,7 +41,7 @@ func (s *Service) reasons(ctx context.Context, w Who, roles []access.Role, u dir
 	}
 	add(over, Velocity)
 	if begins != "" {
-		again, err := s.again(ctx, u)
+		again, err := s.within(ctx, u.ID, targets)
 		if err != nil {
 			return nil, err
 		}
@@ -81,7 +82,31 @@ func (s *Service) Waiting(ctx context.Context, w Who) ([]*flow.Case, error) {
 			return nil, err
 		}
 	}
+	if err := s.listed(ctx, w, list); err != nil {
+		return nil, err
+	}
 	return list, nil
+}
+
+// listed records whose names are on the list that waits, as a search does.
+func (s *Service) listed(ctx context.Context, w Who, list []*flow.Case) error {
+	now := s.Now()
+	var lines []audit.Event
+	for _, c := range list {
+		if !s.shown.lately(w.Principal.ID, c.Key, now) {
+			lines = append(lines, s.event(w, audit.DeskSearched, directory.User{ID: c.Key, Login: c.Named}))
+		}
+	}
+	if len(lines) == 0 {
+		return nil
+	}
+	if err := s.note(ctx, lines...); err != nil {
+		return err
+	}
+	for _, e := range lines {
+		s.shown.note(w.Principal.ID, e.Subject, now)
+	}
+	return nil
 }
 
 // Held is a case that waits, for somebody who may be the second: not who began it,
@@ -171,6 +196,15 @@ func (s *Service) holdsUp(ctx context.Context, w Who, c *flow.Case, roles []acce
 	why, err := s.reasons(ctx, w, roles, u, "")
 	if err != nil {
 		return err
+	}
+	if slices.Contains([]Act{Clear, Codes, Replace}, act) {
+		more, err := s.within(ctx, u.ID, taken)
+		if err != nil {
+			return err
+		}
+		if more {
+			why = append(why, Cleared)
+		}
 	}
 	if act == Freeze || act == SignOut {
 		why = slices.DeleteFunc(why, func(r string) bool { return r != Velocity })

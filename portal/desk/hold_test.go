@@ -279,3 +279,65 @@ func TestNoWindowOfTheClockIsAWayRound(t *testing.T) {
 		t.Errorf("two hours later: %v", err)
 	}
 }
+
+// A second thing taken away from the same person within a day waits, whoever does it:
+// one call is about one lost thing.
+func TestASecondThingTakenAwayWaits(t *testing.T) {
+	r := newRig(t)
+	w := r.who("x:tech", 0)
+	r.have = []verify.Credential{{ID: "key", Kind: verify.Passkey}, {ID: "app", Kind: verify.TOTP}, {ID: "sheet", Kind: verify.RecoveryCode}}
+	id := r.verified(w, "x:ann")
+	if err := r.act(w, id, desk.Clear, "key"); err != nil {
+		t.Fatal(err)
+	}
+	var no *desk.Refused
+	for act, which := range map[desk.Act]string{desk.Clear: "app", desk.Replace: "app", desk.Codes: ""} {
+		if err := r.act(w, id, act, which); !errors.As(err, &no) || no.Reason != "held" {
+			t.Errorf("%s: %v", act, err)
+		}
+	}
+	if why := r.cases[id].Hold.Reasons; !slices.Equal(why, []string{desk.Cleared}) {
+		t.Errorf("%v", why)
+	}
+	if err := r.Agree(t.Context(), r.who("x:two", 0), id); err != nil {
+		t.Fatal(err)
+	}
+	if err := r.act(w, id, desk.Clear, "app"); err != nil {
+		t.Errorf("after the yes: %v", err)
+	}
+}
+
+// Cases that wait call colleagues and security: nobody begins them without end.
+func TestNobodyBeginsCasesWithoutEnd(t *testing.T) {
+	r := newRig(t)
+	w := r.who("x:tech", 0)
+	for range 40 {
+		if err := r.open(w, "x:bea", policy.Unlock); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var no *desk.Refused
+	if err := r.open(w, "x:ann", policy.Unlock); !errors.As(err, &no) || no.Reason != desk.Velocity || len(r.began) != 40 {
+		t.Errorf("%v, %d begun", err, len(r.began))
+	}
+}
+
+// Whose names are on the list that waits is recorded, once in a while.
+func TestTheListThatWaitsIsRecorded(t *testing.T) {
+	r := newRig(t)
+	r.closed = true
+	r.waits(r.who("x:tech", 0), "x:ann", policy.Reset)
+	r.event = nil
+	for range 3 {
+		if list, err := r.Waiting(t.Context(), r.who("x:two", 0)); err != nil || len(list) != 1 {
+			t.Fatalf("%d, %v", len(list), err)
+		}
+	}
+	if len(r.event) != 1 || r.event[0].Kind != audit.DeskSearched || r.event[0].Subject != "x:ann" || r.event[0].Actor != "x:two" {
+		t.Errorf("%+v", r.event)
+	}
+	r.mute = errors.New("database is locked")
+	if list, err := r.Waiting(t.Context(), r.who("x:lead", 0)); err == nil {
+		t.Errorf("%d shown without a record", len(list))
+	}
+}

@@ -13,12 +13,17 @@ const (
 	day = 24 * time.Hour
 	// mostAnHour is how many acts a technician does in an hour before a second one is asked.
 	mostAnHour = 20
+	// mostBegun is how many cases one begins in an hour at all, held or not: each one
+	// held calls colleagues and security.
+	mostBegun = 2 * mostAnHour
 )
 
 // Counters. They are keyed on the technician, and targets on the person.
 const (
 	hourly  verify.Kind = "desk:acts"
+	begun   verify.Kind = "desk:begun"
 	targets verify.Kind = "desk:target"
+	taken   verify.Kind = "desk:taken"
 )
 
 // deed of which one technician does no other for the same person within a day.
@@ -50,10 +55,11 @@ func (s *Service) count(ctx context.Context, key directory.ID, kind verify.Kind,
 	return over, unavailable(err)
 }
 
-// again notes a case for somebody and reports whether there was one in the day before.
-func (s *Service) again(ctx context.Context, u directory.User) (again bool, err error) {
+// within notes something about somebody and reports whether there was one in the day
+// before.
+func (s *Service) within(ctx context.Context, id directory.ID, kind verify.Kind) (again bool, err error) {
 	now := s.Now()
-	err = s.Counters.Strike(ctx, u.ID, targets, func(st flow.Strikes) flow.Strikes {
+	err = s.Counters.Strike(ctx, id, kind, func(st flow.Strikes) flow.Strikes {
 		again = !st.Last.IsZero() && now.Sub(st.Last) < day
 		return flow.Strikes{Since: now, Last: now}
 	})

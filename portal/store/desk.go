@@ -27,7 +27,7 @@ func (db *DB) Running(ctx context.Context, account directory.ID) (ids []string, 
 	return ids, nil
 }
 
-const heldCases = `SELECT id FROM cases WHERE held > $1 ORDER BY held DESC LIMIT 20`
+const heldCases = `SELECT id FROM cases WHERE held > $1 ORDER BY held DESC LIMIT 100`
 
 // Held are the newest cases that have waited for a second technician since then
 // (desk.Known).

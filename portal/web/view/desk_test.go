@@ -39,7 +39,7 @@ func countSample(people int) *Count {
 }
 
 func waitingSample() Waiting {
-	return Waiting{ID: "CASE", Login: "user1", Name: "Ada <b>Lovelace</b>", Technician: "Tessa & Co", Reasons: []string{"velocity", "again", "new_factor", "hours", "four_eyes", "crossing", "threat", "odd"}, Since: at(-60)}
+	return Waiting{ID: "CASE", Login: "user1", Name: "Ada <b>Lovelace</b>", Technician: "Tessa & Co", Reasons: []string{"velocity", "again", "new_factor", "hours", "four_eyes", "crossing", "threat", "cleared", "odd"}, Since: at(-60)}
 }
 
 func deskSamples() []sample {
