@@ -229,18 +229,7 @@ func (c *Config) validate(r *reader) {
 	r.add("alerts", c.Alerts.Validate()...)
 	r.add("sms", c.SMS.Validate()...)
 	r.add("policy", c.Policy.Validate()...)
-	if roles := c.Access.Roles; len(roles.Technician)+len(roles.Senior) > 0 && len(c.Alerts.Mail) == 0 {
-		r.add("alerts", errors.New("mail: is empty; somebody must hear of what technicians do (access.roles)"))
-	}
-	r.add("access", c.Access.Validate()...)
-	for at, reach := range map[string]access.Reach{"scope.technician": c.Access.Scope.Technician, "scope.senior": c.Access.Scope.Senior,
-		"four_eyes": access.Reach(c.Access.FourEyes), "crossing": access.Reach(c.Access.Crossing)} {
-		for i, name := range reach.Directories {
-			if !slices.ContainsFunc(c.Directories, func(d Directory) bool { return d.Name == name }) {
-				r.add("access", fmt.Errorf("%s.directories[%d]: there is no directory called %q", at, i, name))
-			}
-		}
-	}
+	c.validateDesk(r)
 	c.validateFactors(r)
 	r.add("enrolment", c.Enrolment.Validate()...)
 	r.add("password", c.Password.Validate()...)

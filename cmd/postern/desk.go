@@ -2,6 +2,9 @@ package main
 
 import (
 	"context"
+	"errors"
+	"fmt"
+	"slices"
 	"time"
 
 	"postern/directory"
@@ -88,5 +91,20 @@ func (p *program) watch() flow.Watch {
 func (p *program) count(ctx context.Context) {
 	if p.census != nil {
 		p.census.Run(ctx)
+	}
+}
+
+func (c *Config) validateDesk(r *reader) {
+	if roles := c.Access.Roles; len(roles.Technician)+len(roles.Senior) > 0 && len(c.Alerts.Mail) == 0 {
+		r.add("alerts", errors.New("mail: is empty; somebody must hear of what technicians do (access.roles)"))
+	}
+	r.add("access", c.Access.Validate()...)
+	for at, reach := range map[string]access.Reach{"scope.technician": c.Access.Scope.Technician, "scope.senior": c.Access.Scope.Senior,
+		"four_eyes": access.Reach(c.Access.FourEyes), "crossing": access.Reach(c.Access.Crossing)} {
+		for i, name := range reach.Directories {
+			if !slices.ContainsFunc(c.Directories, func(d Directory) bool { return d.Name == name }) {
+				r.add("access", fmt.Errorf("%s.directories[%d]: there is no directory called %q", at, i, name))
+			}
+		}
 	}
 }
