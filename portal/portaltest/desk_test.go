@@ -192,6 +192,23 @@ func TestDeskHandsOverAReset(t *testing.T) {
 		tech.Open("/desk/people/" + string(s.ids("user1")["user1"]))
 		tech.WantStep("person")
 		look()
+		here := tech.Eval(`document.querySelector('a[href^="/desk/cases/"]').getAttribute('href').split('/').slice(0, 4).join('/')`)
+		tech.Open("/desk/lists")
+		tech.Click(`main form button`)
+		until(t, "everybody is counted", func() bool { return strings.HasPrefix(tech.fetch("/desk/lists/locked.csv"), "200") })
+		for _, page := range []string{"/desk", "/desk/people?q=user1", "/desk/people/" + string(s.ids("user1")["user1"]), here, here + "/evidence", here + "/evidence.json",
+			"/desk/lists", "/desk/lists/locked", "/desk/lists/locked.csv", "/desk/lists/expiring", "/desk/lists/mustchange.csv", "/me", "/me/activity", "/recover"} {
+			answer := tech.fetch(page)
+			if page != "/recover" && !strings.HasPrefix(answer, "200") {
+				t.Errorf("%s: %.3s", page, answer)
+			}
+			seen.WriteString(answer)
+		}
+		export, exit := command(t, "audit", "export", "--config", filepath.Join(s.p.Dir, "postern.yaml"))
+		if exit != 0 || !strings.Contains(export, "number.matched") {
+			t.Fatalf("export: %d %.300s", exit, export)
+		}
+		seen.WriteString(export)
 		secrets := map[string]string{"the new password": fresh, "the code": app, "the old password": s.h.Password("user1")}
 		for i, c := range s.codes["user1"] {
 			secrets[fmt.Sprint("recovery code ", i)] = c

@@ -155,7 +155,7 @@ func (s *Site) casePage(v *visit, d door, c *flow.Case, faults ...view.Fault) (v
 	case flow.StepWait:
 		sheet, err := c.Sheet()
 		return &view.Wait{Frame: f, Base: d.path, Purpose: c.Purpose, Who: sheet.Who, Number: sheet.Number, Since: sheet.Asked, Until: c.Open.Expires,
-			Still: v.Query("refresh") == "off", Phone: c.Open.Kind == verify.Handover}, err
+			Still: v.Query("refresh") == "off", Phone: c.Open.Kind == verify.Handover, Ticket: c.Ticket}, err
 	case flow.StepNewPassword:
 		return s.passwordPage(v, d, c, f)
 	case flow.StepApplying:

@@ -140,9 +140,10 @@ type Wait struct {
 	Number  string   // to be compared; empty: none
 	Since   time.Time
 	Until   time.Time
-	Every   int  // seconds between two looks; 0: 10
-	Still   bool // no looking by itself: GET Base?refresh=off
-	Phone   bool // the number is read to a technician on the telephone
+	Every   int    // seconds between two looks; 0: 10
+	Still   bool   // no looking by itself: GET Base?refresh=off
+	Phone   bool   // the number is read to a technician on the telephone
+	Ticket  string // of the help desk's case, so that both mean the same one; empty: it is none
 }
 
 // NewPassword posts password and confirm to Base/password.

@@ -73,6 +73,7 @@ func samples() []sample {
 		{"choose-helped", &Choose{Frame: f, Base: "/recover", Purpose: policy.Unlock, Options: options()[:3], Need: 2, Helped: true}, "choose", ""},
 		{"choose-signin", &Choose{Frame: f, Base: "/signin", Purpose: policy.SignIn, Options: options()[1:3], Need: 1}, "choose", ""},
 		{"wait", &Wait{Frame: f, Base: "/recover", Purpose: policy.Reset, Who: []string{"Mary Manager"}, Number: "47", Since: at(-1), Until: at(14)}, "wait", ""},
+		{"wait-phone", &Wait{Frame: f, Base: "/recover", Purpose: policy.Assist, Who: []string{"Tessa"}, Number: "47", Since: at(-1), Until: at(14), Phone: true, Ticket: "INC-<7>"}, "wait", ""},
 		{"wait-still", &Wait{Frame: f, Base: "/recover", Purpose: policy.Reset, Who: []string{"Mary Manager"}, Since: at(-1), Until: at(14), Still: true}, "wait", ""},
 		{"approve-first", &ApproveFirst{Frame: f, Token: "t"}, "start", ""},
 		{"approve-weak", &ApproveFirst{Frame: in, Token: "t", Weak: true}, "start", ""},
