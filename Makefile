@@ -1,7 +1,7 @@
 GO      ?= go
 # Two packages at a time: every one of them may start a server of its own.
 P       ?= 2
-TIMEOUT ?= 10m
+TIMEOUT ?= 20m
 FUZZ    ?= 60s
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null)
 

@@ -75,7 +75,7 @@ func TestTwoHundredFiftySixAtOnceLoseNothing(t *testing.T) {
 			if e.Outcome == audit.OK {
 				told[e.SubjectName+" "+e.Kind]++
 			}
-		case "password.intent", "case.started", "proof.ok", "factor.chosen", "account.unlocked":
+		case "password.intent", "case.started", "proof.ok", "factor.chosen", "account.unlocked", audit.MessageSent:
 		default:
 			t.Errorf("the record tells of %s %s of %s: %s", e.Kind, e.Outcome, e.SubjectName, e.Reason)
 		}

@@ -58,7 +58,6 @@ type quiet struct {
 	desk.Mends
 	desk.Counters
 	desk.Holds
-	desk.History
 	desk.Sightings
 	calm
 }
@@ -87,6 +86,12 @@ func (quiet) Spent(context.Context, string) (bool, error)                       
 func (quiet) Once(context.Context, string, func(context.Context) error) (bool, error) {
 	return true, nil
 }
+
+func (quiet) OfCase(context.Context, string, int) ([]audit.Event, error) { return nil, nil }
+
+func (quiet) CaseEnds(context.Context, directory.ID, int) ([]audit.Event, error) { return nil, nil }
+
+func (quiet) Notices(context.Context, directory.ID, int) ([]audit.Event, error) { return nil, nil }
 
 func (quiet) Held(context.Context, time.Time) ([]string, error) { return nil, nil }
 func (quiet) Take(context.Context, limit.Name, string) error    { return nil }
