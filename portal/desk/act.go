@@ -37,7 +37,8 @@ const assisted = 15 * time.Minute
 
 // Choices are what can be done in a case now.
 type Choices struct {
-	Until  time.Time // zero: nothing
+	Until  time.Time     // zero: nothing
+	Did    []audit.Event // what was done already, the first one first
 	Frozen bool
 	Lost   []verify.Credential // what can be cleared
 	Heard  bool                // verified by a spoken code alone: nothing that lets anybody in
@@ -48,6 +49,9 @@ type Choices struct {
 
 // Choices reads them.
 func (s *Service) Choices(ctx context.Context, c *flow.Case) (o Choices, err error) {
+	if o.Did, err = s.did(ctx, c); err != nil {
+		return o, err
+	}
 	if o.Until = s.until(c); o.Until.IsZero() {
 		return o, nil
 	}
@@ -62,6 +66,17 @@ func (s *Service) Choices(ctx context.Context, c *flow.Case) (o Choices, err err
 	all, err := s.Known.Methods(ctx, c.Key)
 	o.Lost, o.Codes, o.Bare = lost(c, all), saved(c, all), len(all) == 0
 	return o, unavailable(err)
+}
+
+// did are the acts of a case. Who cannot see that something was done does it again.
+func (s *Service) did(ctx context.Context, c *flow.Case) ([]audit.Event, error) {
+	if c.Purpose != policy.Assist || c.Outcome.Status != flow.Applied {
+		return nil, nil // the page says what became of it
+	}
+	list, err := s.History.OfCase(ctx, c.ID, mostEvents)
+	return slices.DeleteFunc(list, func(e audit.Event) bool {
+		return !slices.Contains(deeds, e.Kind) || e.Outcome == audit.Intent || e.Kind == "caller.verified"
+	}), unavailable(err)
 }
 
 // disowned reports whether the account was frozen, or "this wasn't me" said once more,

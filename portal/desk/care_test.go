@@ -232,3 +232,37 @@ func TestOneLookServesEverybodyWhoWaits(t *testing.T) {
 		t.Errorf("%d looks, %d lines of the record", r.looks, len(r.event))
 	}
 }
+
+// What was done in a case stands on its page, also when nothing more can be done, and
+// what was only tried does not: else it is done twice, or believed done.
+func TestTheCaseShowsWhatWasDoneInIt(t *testing.T) {
+	r := newRig(t)
+	c := r.done("C1", policy.Assist)
+	for _, e := range []audit.Event{{Kind: "caller.verified", Outcome: audit.OK}, {Kind: "account.unlocked", Outcome: audit.Intent}, {Kind: "account.unlocked", Outcome: audit.OK},
+		{Kind: "change.required", Outcome: audit.Refused}, {Kind: "message.sent", Outcome: audit.OK}, {Kind: "invitation.sent", Outcome: audit.OK}} {
+		e.Case, e.Subject = "C1", "x:ann"
+		r.past = append(r.past, e)
+	}
+	shown := func() (list []string) {
+		o, err := r.Choices(t.Context(), c)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, e := range o.Did {
+			list = append(list, e.Kind+" "+string(e.Outcome))
+		}
+		return list
+	}
+	want := []string{"account.unlocked ok", "change.required refused", "invitation.sent ok"}
+	if got := shown(); !slices.Equal(got, want) {
+		t.Errorf("%q", got)
+	}
+	r.now = r.now.Add(time.Hour)
+	if got := shown(); !slices.Equal(got, want) {
+		t.Errorf("later: %q", got)
+	}
+	r.lost = errors.New("database is locked")
+	if _, err := r.Choices(t.Context(), c); !errors.Is(err, flow.ErrUnavailable) {
+		t.Errorf("without the record: %v", err)
+	}
+}

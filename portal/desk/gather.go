@@ -104,7 +104,7 @@ func party(id directory.ID, login string) Party {
 
 // deeds are events of what is done to an account.
 var deeds = []string{"password.reset", "password.changed", "account.unlocked", "account.frozen", "account.unfrozen", "factor.removed", "sessions.ended",
-	"change.required", "caller.verified"}
+	"change.required", "invitation.sent", "caller.verified"}
 
 // gather reads the events of a case, of which that at index i began it.
 func gather(list []audit.Event, i int) Evidence {

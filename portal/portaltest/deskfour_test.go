@@ -152,6 +152,7 @@ func TestFourPeopleAtTheDesk(t *testing.T) {
 		operator.WantStep("threat")
 		tech.Click(`button[value=clear]`)
 		tech.WantStep("done")
+		until(t, "the page says that it was done", func() bool { return tech.Eval(`String(!!document.querySelector('#did'))`) == "true" })
 		s.deskHears(s.h.Address("user1"), "user1")
 	})
 }

@@ -50,6 +50,9 @@ func (s *Site) deskCasePage(v *visit, p access.Principal, id string, faults ...v
 	}
 	if c.OnHold() {
 		page.Hold, page.Denied = c.Hold.Reasons, c.Hold.Refused
+		if page.Stage == "held" {
+			page.Until = c.Hold.Since.Add(flow.HoldLife)
+		}
 	} else if c.Hold != nil {
 		page.Second = c.Hold.SecondName
 	}
@@ -57,6 +60,7 @@ func (s *Site) deskCasePage(v *visit, p access.Principal, id string, faults ...v
 		page.Hear = c.Hearable()
 	}
 	can, err := s.Desk.Help.Choices(v.ctx(), c)
+	page.Did = lines(can.Did)
 	page.Acts, page.Frozen, page.Heard, page.Codes, page.Bare = can.Until, can.Frozen, can.Heard, can.Codes, can.Bare
 	for _, m := range can.Lost {
 		page.Lost = append(page.Lost, view.Method{ID: m.ID, Kind: m.Kind, Name: m.Name, Created: m.Created, Used: m.Used})

@@ -132,6 +132,7 @@ func caseSamples() (list []sample) {
 		case "held":
 			p.Hold = []string{"velocity", "odd"}
 		case "done":
+			p.Did = activities()[:1]
 			p.Acts, p.Receipt, p.Frozen, p.Lost, p.Codes = at(15), "P-7Q4K-29XM", true, methods()[:2], 8
 		case "refused":
 			p.Reason = "too_many_tries"

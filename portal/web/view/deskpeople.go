@@ -71,6 +71,7 @@ type DeskCase struct {
 	Receipt       string
 	Acts          time.Time // what may be done, until then; zero: nothing
 	Frozen        bool
+	Did           []Activity    // what was done, the first one first
 	Lost          []Method      // what can be cleared
 	Codes         int           // recovery codes that can be cleared
 	Bare          bool          // nothing is set up: they can be invited
