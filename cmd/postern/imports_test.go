@@ -57,6 +57,8 @@ var rules = []rule{
 	{"portal/notify/...", []string{"portal/notify", "directory", "verify"}, "a transport carries text; who gets it and why is decided before"},
 	{"portal/limit/...", []string{"directory"}, "the limits know names and keys, not what is limited"},
 	{"portal/policy", []string{"portal/access", "directory", "verify"}, "a plan differs by door, and knows nothing else"},
+	{"portal/kiosk", []string{"portal/access", "portal/audit", "portal/notify", "portal/policy", "directory", "verify"},
+		"a device has rights and a name; who stands before it is the core's to find out"},
 	{"portal/session", []string{"portal/access", "portal/policy", "directory", "verify"}, "a session holds who is signed in and what for, and decides nothing"},
 	{"portal/*", []string{"directory", "verify"}, "these rooms stand side by side on directory and verify and do not see each other"},
 
