@@ -24,6 +24,10 @@ type Case struct {
 	Door    access.Door
 	Address string // client address at the start
 	Lang    string
+	// At is the registered device it is at; the zero Screen: a browser of the person's own.
+	At access.Screen `json:",omitzero"`
+	// Carried is when it was taken from that device to a phone; zero: it was not.
+	Carried time.Time `json:",omitzero"`
 	// By is who asked when it is not the person themselves, and for a step-up
 	// who is signed in; the zero Principal for strangers.
 	By access.Principal

@@ -30,6 +30,7 @@ func (s *Service) event(c *Case, kind string, o audit.Outcome, more ...func(*aud
 	if c.By.ID != "" && c.Door != access.Desk { // there it is the caller's browser, but for the start
 		e.Actor, e.ActorName = c.By.ID, c.By.User.Login
 	}
+	withDetail("kiosk", c.At.Label())(&e)
 	for _, m := range more {
 		m(&e)
 	}

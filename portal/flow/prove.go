@@ -354,7 +354,7 @@ func (s *Service) wrong(ctx context.Context, a attempt, kind verify.Kind, cause 
 		return c, unavailable(cause)
 	}
 	// The answer is no already; what this finds out stops the next start.
-	if err := s.Limits.Failed(ctx, addressKey(c.Address), string(s.shown(c))); err != nil {
+	if err := s.Limits.Failed(ctx, c.origin(), string(s.shown(c))); err != nil {
 		s.Log.WarnContext(ctx, "failures of an address", "address", c.Address, "cause", err.Error())
 	}
 	return c, &Wrong{Code: code, Left: c.TriesLeft()}

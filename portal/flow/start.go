@@ -18,6 +18,7 @@ import (
 type StartRequest struct {
 	Purpose policy.Purpose
 	Door    access.Door
+	At      access.Screen    // the device, at the kiosk door
 	Login   string           // as typed; empty for a passkey sign-in without a name
 	Current directory.Secret // the current password, where the form asks for it
 	Address string
@@ -67,7 +68,7 @@ func (s *Service) pace(ctx context.Context, began time.Time) {
 }
 
 func (s *Service) start(ctx context.Context, r StartRequest) (*Case, error) {
-	if err := s.take(ctx, limit.Start, addressKey(r.Address)); err != nil {
+	if err := s.take(ctx, limit.Start, origin(r.At, r.Address)); err != nil {
 		return nil, err
 	}
 	c, reason, err := s.newCase(ctx, r)
@@ -76,7 +77,7 @@ func (s *Service) start(ctx context.Context, r StartRequest) (*Case, error) {
 	}
 	if c.Key != "" {
 		// With the address, so that strangers elsewhere cannot keep a person out.
-		if err := s.take(ctx, limit.StartAccount, limit.Key(string(s.shown(c)), addressKey(r.Address))); err != nil {
+		if err := s.take(ctx, limit.StartAccount, limit.Key(string(s.shown(c)), origin(r.At, r.Address))); err != nil {
 			return nil, err
 		}
 	}
@@ -104,9 +105,9 @@ func (s *Service) start(ctx context.Context, r StartRequest) (*Case, error) {
 // newCase decides whom the case is about. The reason is for the audit log alone.
 func (s *Service) newCase(ctx context.Context, r StartRequest) (c *Case, reason string, err error) {
 	now := s.Now()
-	c = &Case{ID: s.random(20), Purpose: r.Purpose, Door: r.Door, Address: r.Address, Lang: r.Lang, Login: r.Login, By: r.By, Invite: r.Invite, Created: now}
+	c = &Case{ID: s.random(20), Purpose: r.Purpose, Door: r.Door, Address: r.Address, At: r.At, Lang: r.Lang, Login: r.Login, By: r.By, Invite: r.Invite, Created: now}
 	switch {
-	case r.Purpose == policy.Assist || r.Door == access.Desk:
+	case r.Purpose == policy.Assist || r.Door == access.Desk, r.At.Here() != (r.Door == access.Kiosk):
 		return nil, "", ErrNotOffered // see Assist
 	case r.Invite != "" && (r.Purpose != policy.SignIn || r.Login != ""):
 		return nil, "", ErrNotOffered

@@ -222,6 +222,9 @@ func Key(parts ...string) string {
 	return string(b)
 }
 
+// ScreenKey is what a registered device counts as, in place of its address.
+func ScreenKey(id string) string { return "screen " + id }
+
 // AddressKey is what an address counts as: itself for IPv4, its /64 for IPv6,
 // because one line at home has 2^64 addresses. Addresses that are none at all
 // count as one.

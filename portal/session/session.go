@@ -27,6 +27,11 @@ type State struct {
 	// Back is the page of a link that this browser opened before it signed in, to
 	// return there; empty: to one's own. It never comes from an address.
 	Back string `json:",omitempty"`
+	// Screen is the registered device the browser is. Its session is nobody's for long,
+	// and worth nothing away from it.
+	Screen access.Screen `json:",omitzero"`
+	// Errand is what that device has asked of a phone or of the desk; see portal/kiosk.
+	Errand string `json:",omitempty"`
 	// Desk is when the person last did something at the desk; a column of its own, as
 	// Find returns it. What refreshes by itself is nothing they did.
 	Desk time.Time `json:"-"`
@@ -74,6 +79,8 @@ type Life struct {
 // session that is good for nothing else, it holds alone.
 func Lives(s State) Life {
 	switch {
+	case s.Screen.Here():
+		return Kiosk
 	case !s.SignedIn():
 		return Life{Idle: 30 * time.Minute, Absolute: time.Hour}
 	case s.Principal.Door == access.Desk:
@@ -81,6 +88,10 @@ func Lives(s State) Life {
 	}
 	return Life{Idle: time.Hour, Absolute: 24 * time.Hour}
 }
+
+// Kiosk is how long a session lasts at a shared screen: its page ends it after a minute
+// without a touch, and this is for the page that could not.
+var Kiosk = Life{Idle: 75 * time.Second, Absolute: 30 * time.Minute}
 
 // Desk is how long a session opens the desk: by so long ago a use of it, and so long
 // ago the sign-in. Afterwards it opens one's own pages still, and the desk after a
@@ -139,7 +150,7 @@ func (m *Manager) Find(ctx context.Context, token string) (State, error) {
 	if err != nil {
 		return State{}, err
 	}
-	if now := m.now(); now.Sub(r.Used) >= touchEvery {
+	if now := m.now(); now.Sub(r.Used) >= min(touchEvery, Lives(s).Idle/8) {
 		if err := m.store.TouchSession(ctx, r.Hash, now); err != nil {
 			return State{}, err
 		}
@@ -184,7 +195,7 @@ func (m *Manager) UseDesk(ctx context.Context, token string) error {
 // a token known before it is worth nothing after it (ASVS 5.0 section 7.2.4).
 func (m *Manager) Replace(ctx context.Context, old, next string, s State) error {
 	var row Row
-	if s.Case != "" || s.SignedIn() || s.Back != "" {
+	if s.Case != "" || s.SignedIn() || s.Back != "" || s.Errand != "" {
 		k := key(next)
 		if k == nil {
 			return errors.New("session: the new token is malformed")

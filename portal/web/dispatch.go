@@ -54,8 +54,8 @@ func (s *Site) here(v *visit, d door) (*flow.Case, error) {
 
 // nowhere is a door without a case, or with a sign-in that is over.
 func (s *Site) nowhere(v *visit, d door) error {
-	if d.path == recovery.path {
-		return v.to("/")
+	if d.path != signin.path {
+		return v.to(d.home)
 	}
 	if _, in, err := v.principal(); err != nil {
 		return err

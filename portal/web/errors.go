@@ -147,7 +147,11 @@ func (s *Site) Fault(c *fiber.Ctx, err error) error {
 	}
 	// No form and so no token: this page must never give the browser a new
 	// identity, for it may come before the old one was read.
-	p := &view.ErrorPage{Frame: view.Frame{Here: "/"}, Code: t.code, Retry: t.retry, Request: v.id}
+	home := "/"
+	if v.device.ID != "" {
+		home = kioskHome
+	}
+	p := &view.ErrorPage{Frame: view.Frame{Here: home, Kiosk: v.screen()}, Code: t.code, Retry: t.retry, Request: v.id}
 	if err := v.page(t.status, p); err != nil {
 		s.Log.ErrorContext(v.ctx(), "the error page could not be written", "request", v.id, "cause", err.Error())
 		return c.Status(t.status).Type("txt", "utf-8").SendString("Something went wrong. Nothing was changed.\n")

@@ -44,6 +44,10 @@ var (
 	fieldWhich    = field{name: "which", max: 64, optional: true}
 	fieldSearch   = field{name: "q", max: 512, optional: true}
 	fieldDoor     = field{name: "door", max: 16}
+	fieldPublic   = field{name: "public", max: 512}
+	fieldPrint    = field{name: "print", max: 64}
+	fieldCounter  = field{name: "counter", max: 20}
+	fieldChal     = field{name: "challenge", max: 128}
 	fieldLang     = field{name: "lang", max: 64}
 )
 

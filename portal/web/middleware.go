@@ -136,7 +136,12 @@ func (s *Site) addressLimit(c *fiber.Ctx) error {
 	} else if strings.HasPrefix(c.Path(), static.Prefix) {
 		return c.Next()
 	}
-	err := s.Limits.Take(c.UserContext(), name, limit.AddressKey(visitOf(c).client))
+	v := visitOf(c)
+	key := limit.AddressKey(v.client)
+	if v.device.ID != "" {
+		key = limit.ScreenKey(v.device.ID) // of its own, in a building that shares one address
+	}
+	err := s.Limits.Take(c.UserContext(), name, key)
 	if err == nil {
 		return c.Next()
 	}

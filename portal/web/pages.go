@@ -17,7 +17,7 @@ func (s *Site) home(v *visit) error {
 
 func (s *Site) startForm(purpose policy.Purpose) func(*visit) error {
 	return func(v *visit) error {
-		return v.page(fiber.StatusOK, &view.StartForm{Frame: v.frame(""), Purpose: purpose})
+		return v.page(fiber.StatusOK, &view.StartForm{Frame: v.frame(""), Base: recovery.path, Purpose: purpose})
 	}
 }
 

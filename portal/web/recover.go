@@ -8,6 +8,7 @@ import (
 
 	"postern/portal/access"
 	"postern/portal/flow"
+	"postern/portal/kiosk"
 	"postern/portal/policy"
 	"postern/portal/session"
 	"postern/portal/web/view"
@@ -18,12 +19,14 @@ import (
 // door's cases are not shown at the other.
 type door struct {
 	path     string
+	home     string // where one is without a case
+	at       access.Door
 	purposes []policy.Purpose
 }
 
 var (
-	recovery = door{"/recover", []policy.Purpose{policy.Reset, policy.Unlock, policy.Change, policy.Assist}}
-	signin   = door{"/signin", []policy.Purpose{policy.SignIn, policy.StepUp}}
+	recovery = door{"/recover", "/", access.Web, []policy.Purpose{policy.Reset, policy.Unlock, policy.Change, policy.Assist}}
+	signin   = door{"/signin", "/", access.Web, []policy.Purpose{policy.SignIn, policy.StepUp}}
 )
 
 var (
@@ -38,7 +41,7 @@ func (s *Site) start(d door) func(*visit, form) error {
 	return func(v *visit, f form) error {
 		r, keep, err := s.request(v, d, f)
 		if err != nil {
-			return s.refill(v, r, err)
+			return s.refill(v, d, r, err)
 		}
 		before, err := v.known()
 		if err != nil {
@@ -50,7 +53,7 @@ func (s *Site) start(d door) func(*visit, form) error {
 		}
 		c, err := s.begin(v, r, keep, back)
 		if c == nil {
-			return s.refill(v, r, err)
+			return s.refill(v, d, r, err)
 		}
 		return s.next(v, d, c, err)
 	}
@@ -70,6 +73,9 @@ func (s *Site) begin(v *visit, r flow.StartRequest, keep access.Principal, back 
 	if c == nil || wrong != nil && !errors.As(wrong, new(*flow.Wrong)) {
 		return nil, wrong
 	}
+	if err := s.enterKiosk(v, c); err != nil {
+		return nil, err
+	}
 	if err := v.become(token, session.State{Case: c.ID, Purpose: c.Purpose, Principal: keep, Back: back}); err != nil {
 		return nil, err
 	}
@@ -79,14 +85,15 @@ func (s *Site) begin(v *visit, r flow.StartRequest, keep access.Principal, back 
 // request is what the form asks the core for, and who stays signed in
 // meanwhile: somebody proving themselves afresh; anybody else starts over.
 func (s *Site) request(v *visit, d door, f form) (r flow.StartRequest, keep access.Principal, err error) {
-	r = flow.StartRequest{Purpose: policy.Purpose(f["purpose"]), Door: access.Web, Login: f["login"], Current: f.secret("current"),
+	r = flow.StartRequest{Purpose: policy.Purpose(f["purpose"]), Door: d.at, At: v.device.Screen(), Login: f["login"], Current: f.secret("current"),
 		Address: v.client.String(), Lang: v.lang}
 	if _, said := f["purpose"]; !said && d.path == signin.path {
 		r.Purpose = policy.SignIn
 	}
 	nameless := f["factor"] == string(verify.Passkey) && r.Login == "" && r.Current.Empty()
 	switch {
-	case !slices.Contains(d.purposes, r.Purpose), r.Purpose == policy.Assist: // that one a technician begins
+	case !slices.Contains(d.purposes, r.Purpose), r.Purpose == policy.Assist, // that one a technician begins
+		d.at == access.Kiosk && !v.device.May(kiosk.Right(r.Purpose)):
 		return r, keep, errPurpose
 	case f["factor"] != "" && !nameless:
 		return r, keep, &errForm{"only a passkey signs in without a name"}
@@ -104,7 +111,7 @@ func (s *Site) request(v *visit, d door, f form) (r flow.StartRequest, keep acce
 }
 
 // refill shows the start form again with what was typed, but never a secret.
-func (s *Site) refill(v *visit, r flow.StartRequest, err error) error {
+func (s *Site) refill(v *visit, d door, r flow.StartRequest, err error) error {
 	t := judge(err)
 	if len(t.faults) == 0 || t.status == fiber.StatusConflict || r.Purpose == policy.StepUp {
 		return err
@@ -113,7 +120,11 @@ func (s *Site) refill(v *visit, r flow.StartRequest, err error) error {
 	if r.Purpose == policy.SignIn {
 		return v.page(t.status, &view.SignIn{Frame: v.frame(signin.path, t.faults...), Login: r.Login})
 	}
-	return v.page(t.status, &view.StartForm{Frame: v.frame("/recover/"+string(r.Purpose), t.faults...), Purpose: r.Purpose, Login: r.Login})
+	here := recovery.path
+	if d.at == access.Kiosk {
+		here = kioskHome
+	}
+	return v.page(t.status, &view.StartForm{Frame: v.frame(here+"/"+string(r.Purpose), t.faults...), Base: d.path, Purpose: r.Purpose, Login: r.Login})
 }
 
 func (s *Site) choose(d door) func(*visit, form) error {
@@ -198,7 +209,7 @@ func (s *Site) cancel(d door) func(*visit, form) error {
 		if keep.ID != "" {
 			return v.to("/me")
 		}
-		return v.to("/")
+		return v.to(d.home)
 	}
 }
 

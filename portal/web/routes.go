@@ -27,8 +27,10 @@ func (s *Site) Register(app *fiber.App) {
 	app.Use(s.clientAddress)
 	app.Use(s.exactHost)
 	app.Use(s.bodyRules)
+	app.Use(s.device)
 	app.Use(s.addressLimit)
 	app.Use(s.browser)
+	app.Use(s.keptIn)
 	app.Use(s.sameOrigin)
 
 	app.Get(static.Prefix+":file", s.static)
@@ -82,6 +84,9 @@ func (s *Site) routes() []route {
 	}
 	if s.Desk != nil {
 		list = append(list, s.deskRoutes()...)
+	}
+	if s.Kiosk != nil {
+		list = append(list, s.kioskRoutes()...)
 	}
 	if s.Demo != nil {
 		list = append(list, route{path: "/demo", page: s.demo}, route{path: "/demo/inbox.json", page: s.inbox})

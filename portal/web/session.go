@@ -48,13 +48,30 @@ func validToken(t string) bool {
 // localhost), out of reach of scripts, gone with the browser's session. The
 // server alone knows when a session ends.
 func (v *visit) setCookie(name, value string) {
-	c := fasthttp.AcquireCookie()
+	c := cookie(name, value)
 	defer fasthttp.ReleaseCookie(c)
+	v.Response().Header.SetCookie(c)
+}
+
+// dropCookie takes one away, if the browser has it.
+func (v *visit) dropCookie(name string) {
+	if len(v.Request().Header.Cookie(name)) == 0 {
+		return
+	}
+	c := cookie(name, "")
+	defer fasthttp.ReleaseCookie(c)
+	c.SetMaxAge(-1)
+	c.SetExpire(fasthttp.CookieExpireDelete)
+	v.Response().Header.SetCookie(c)
+}
+
+func cookie(name, value string) *fasthttp.Cookie {
+	c := fasthttp.AcquireCookie()
 	c.SetKey(name)
 	c.SetValue(value)
 	c.SetPath("/")
 	c.SetSecure(true)
 	c.SetHTTPOnly(true)
 	c.SetSameSite(fasthttp.CookieSameSiteLaxMode)
-	v.Response().Header.SetCookie(c)
+	return c
 }

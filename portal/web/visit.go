@@ -11,6 +11,7 @@ import (
 	"postern/directory"
 	"postern/portal/access"
 	"postern/portal/enrol"
+	"postern/portal/kiosk"
 	"postern/portal/session"
 	"postern/portal/web/view"
 )
@@ -29,6 +30,9 @@ type visit struct {
 	session session.State
 	roles   []access.Role // of who is signed in, once own has read them
 	threat  *view.Threat  // at the desk: that the level is raised; nil: it is not
+
+	device kiosk.Device // the registered device it was made at; zero: none
+	kiosk  bool         // a pass came with it, though it may be worth nothing
 }
 
 type visitKey struct{}
@@ -63,6 +67,9 @@ func (v *visit) known() (session.State, error) {
 	case errors.Is(err, session.ErrNone):
 	case err != nil:
 		return session.State{}, &down{err}
+	case s.Screen.ID != v.device.ID:
+		// A session of a shared screen is worth nothing elsewhere, and one that was begun
+		// in the same browser before is nobody's at the screen.
 	default:
 		v.session = s
 	}
@@ -74,6 +81,7 @@ func (v *visit) known() (session.State, error) {
 // it had. An identity is never taken over from what the browser brought
 // (security case 33). token comes from newToken.
 func (v *visit) become(token string, s session.State) error {
+	s.Screen = v.device.Screen()
 	s.Principal.User.Groups = nil // every act reads them again, and there may be hundreds
 	if err := v.site.Sessions.Replace(v.ctx(), v.token, token, s); err != nil {
 		return &down{err}
@@ -114,7 +122,7 @@ func (v *visit) frame(here string, faults ...view.Fault) view.Frame {
 	if err != nil {
 		panic("web: no randomness: " + err.Error())
 	}
-	return view.Frame{CSRF: token, Here: here, Faults: faults, Person: v.session.Principal.User.Login, Desk: v.rooms(), Threat: v.threat}
+	return view.Frame{CSRF: token, Here: here, Faults: faults, Person: v.session.Principal.User.Login, Desk: v.rooms(), Threat: v.threat, Kiosk: v.screen()}
 }
 
 // page sends p. Nothing is sent half: the renderer writes all or nothing.

@@ -169,6 +169,8 @@ type Options struct {
 	Demo Demo
 	// Desk registers /desk; nil where nobody has a role.
 	Desk *Desk
+	// Kiosk registers /kiosk; nil: there are no shared screens.
+	Kiosk *Kiosk
 
 	Purposes []policy.Purpose // what GET / offers, in this order
 	Now      func() time.Time

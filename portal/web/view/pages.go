@@ -30,6 +30,8 @@ type Frame struct {
 	Desk   Rooms // of the desk, for the same menu
 	// Threat says on pages of the desk that the level is raised; nil: it is not.
 	Threat *Threat
+	// Kiosk is the registered device the page is for; nil: a browser of somebody's own.
+	Kiosk  *Kiosk
 	Notice Text // something that went well just now: shown at the top, announced
 	Faults []Fault
 }
@@ -75,10 +77,11 @@ type Start struct {
 	Offers []policy.Purpose // reset, unlock, change, signin, in this order; the first is the green one
 }
 
-// StartForm is GET /recover/{reset,unlock,change}; posts purpose, login (and
-// current for change) to /recover/start.
+// StartForm is GET /recover/{reset,unlock,change} and the same of the kiosk; posts
+// purpose, login (and current for change) to Base/start.
 type StartForm struct {
 	Frame
+	Base    string
 	Purpose policy.Purpose
 	Login   string // as typed, to keep it after an error
 }

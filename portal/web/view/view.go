@@ -111,7 +111,7 @@ func (b Brand) check(static func(string) string) error {
 
 // shared are the files every page is parsed with.
 func shared() []string {
-	return []string{"web/layout.html", "web/fields.html", "web/passkey.html", "web/charts.html"}
+	return []string{"web/layout.html", "web/fields.html", "web/passkey.html", "web/charts.html", "web/kiosk.html"}
 }
 
 // sources is every file, parsed once for all languages.
@@ -238,7 +238,8 @@ func pages() []Page {
 		&Expired{Purpose: "reset"}, &ErrorPage{}, &Me{}, &Factors{}, &OfferTOTP{}, &OfferPasskey{}, &OfferYubiKey{}, &OfferCodes{},
 		&Remove{Method: Method{Kind: "totp"}}, &ActivityLog{}, &Help{Topic: Topics()[0]}, &Demo{},
 		&DeskIndex{}, &DeskPeople{Found: []Hit{{}}}, &DeskPerson{}, &DeskCase{Purpose: "reset", Stage: "code"}, &DeskHold{Purpose: "reset", Waiting: Waiting{Reasons: []string{""}}}, &DeskEvidence{Purpose: "reset", Door: "desk"}, &DeskProof{}, &DeskPolicy{Who: &Explained{}}, &DeskCoverage{Count: &Count{}}, &DeskThreat{Frame: Frame{Threat: &Threat{}}},
-		&DeskFigures{Shown: &Figures{Coverage: &Count{}}}, &DeskLists{}, &DeskList{List: "locked", People: []ListedRow{{}}}}
+		&DeskFigures{Shown: &Figures{Coverage: &Count{}}}, &DeskLists{}, &DeskList{List: "locked", People: []ListedRow{{}}},
+		&KioskStart{}, &KioskShut{}, &KioskRegister{}}
 }
 
 func readIcons(o Options) (map[string]string, error) {

@@ -72,6 +72,8 @@ func (w *words) funcs() template.FuncMap {
 		"plot": w.plot, "long": w.long, "took": w.took, "charted": charted, "over": over, "because": w.because, "most": most, "sum": sum, "listicon": listIcon,
 		"percent": percent, "segments": segments, "plus": w.plus, "tone": strengthTone, "coded": w.coded,
 		"still": still, "suspects": suspects, "noticename": w.noticeName,
+		"complete": complete, "home": home, "linked": w.linked, "tiles": w.tiles, "clock": func(t time.Time) string { return w.bundle.Clock(w.lang.Tag, t) },
+		"daysecond": w.daySecond, "stays": stays,
 		"zone": w.bundle.Zone,
 		"full": func(t time.Time) string { return w.bundle.DateTime(w.lang.Tag, t) },
 	}
