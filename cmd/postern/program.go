@@ -71,6 +71,7 @@ const pace = 25 * time.Millisecond
 const (
 	keyDecoys   = "decoys"
 	keyForms    = "forms"
+	keyKiosks   = "kiosks"
 	keyLimits   = "limits"
 	keyCodes    = "one-time codes"
 	keyRecovery = "recovery codes"
@@ -224,6 +225,10 @@ func (p *program) build(extras extras) error {
 	if err != nil {
 		return err
 	}
+	shared, err := p.kiosk()
+	if err != nil {
+		return err
+	}
 	p.server, err = portal.New(portal.Options{
 		Config: p.cfg.Portal, Log: p.log, Admin: p.metrics.Admin(p.log),
 		Web: web.Options{
@@ -233,7 +238,7 @@ func (p *program) build(extras extras) error {
 			Phrase: func(rules directory.Rules, who directory.User) (directory.Secret, error) {
 				return judge.Passphrase(rand.Reader, rules, who)
 			},
-			Demo: extras.demo, Desk: desk, Purposes: purposes, Now: p.now, Rand: rand.Reader, Log: p.log, Observe: p.metrics.Request, Panicked: p.metrics.Panic,
+			Demo: extras.demo, Desk: desk, Kiosk: shared, Purposes: purposes, Now: p.now, Rand: rand.Reader, Log: p.log, Observe: p.metrics.Request, Panicked: p.metrics.Panic,
 		},
 	})
 	if err != nil {

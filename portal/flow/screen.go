@@ -15,20 +15,17 @@ const ReasonLeft Reason = "left"
 // origin is what the limits by address go by. A registered device has limits of its
 // own, whatever address it shares with a whole building (security case 111); those by
 // person are the same everywhere.
-func origin(at access.Screen, address string) string {
-	if at.Here() {
+// Once a case was carried off, the device has no part in it.
+func origin(at access.Screen, carried bool, address string) string {
+	if at.Here() && !carried {
 		return limit.ScreenKey(at.ID)
 	}
 	return addressKey(address)
 }
 
-// origin of what is done in c now: once it was carried off, the device has no part in it.
-func (c *Case) origin() string {
-	if !c.Carried.IsZero() {
-		return addressKey(c.Address)
-	}
-	return origin(c.At, c.Address)
-}
+func (r StartRequest) origin() string { return origin(r.At, r.Carried, r.Address) }
+
+func (c *Case) origin() string { return origin(c.At, !c.Carried.IsZero(), c.Address) }
 
 // Leave ends a case that somebody began at a shared screen and walked away from. One
 // that they took along on their phone goes on there, and so does a write under way.

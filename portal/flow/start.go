@@ -19,6 +19,7 @@ type StartRequest struct {
 	Purpose policy.Purpose
 	Door    access.Door
 	At      access.Screen    // the device, at the kiosk door
+	Carried bool             // it is begun on a phone that was before that device
 	Login   string           // as typed; empty for a passkey sign-in without a name
 	Current directory.Secret // the current password, where the form asks for it
 	Address string
@@ -68,7 +69,7 @@ func (s *Service) pace(ctx context.Context, began time.Time) {
 }
 
 func (s *Service) start(ctx context.Context, r StartRequest) (*Case, error) {
-	if err := s.take(ctx, limit.Start, origin(r.At, r.Address)); err != nil {
+	if err := s.take(ctx, limit.Start, r.origin()); err != nil {
 		return nil, err
 	}
 	c, reason, err := s.newCase(ctx, r)
@@ -77,7 +78,7 @@ func (s *Service) start(ctx context.Context, r StartRequest) (*Case, error) {
 	}
 	if c.Key != "" {
 		// With the address, so that strangers elsewhere cannot keep a person out.
-		if err := s.take(ctx, limit.StartAccount, limit.Key(string(s.shown(c)), origin(r.At, r.Address))); err != nil {
+		if err := s.take(ctx, limit.StartAccount, limit.Key(string(s.shown(c)), r.origin())); err != nil {
 			return nil, err
 		}
 	}
@@ -106,6 +107,9 @@ func (s *Service) start(ctx context.Context, r StartRequest) (*Case, error) {
 func (s *Service) newCase(ctx context.Context, r StartRequest) (c *Case, reason string, err error) {
 	now := s.Now()
 	c = &Case{ID: s.random(20), Purpose: r.Purpose, Door: r.Door, Address: r.Address, At: r.At, Lang: r.Lang, Login: r.Login, By: r.By, Invite: r.Invite, Created: now}
+	if r.Carried {
+		c.Carried = now
+	}
 	switch {
 	case r.Purpose == policy.Assist || r.Door == access.Desk, r.At.Here() != (r.Door == access.Kiosk):
 		return nil, "", ErrNotOffered // see Assist

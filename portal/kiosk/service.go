@@ -32,6 +32,7 @@ type Sightings interface {
 // Options are the parts of a Service. All are required but Alerts.
 type Options struct {
 	Store     Store
+	Errands   Errands
 	Spent     Spent
 	Sightings Sightings
 	// Key is not known outside, and the same on every node: passes and the hashes of
@@ -54,7 +55,7 @@ type Service struct {
 
 // New checks that nothing is missing.
 func New(o Options) (*Service, error) {
-	if o.Store == nil || o.Spent == nil || o.Sightings == nil || len(o.Key) < 32 || o.Origin == "" || o.Now == nil || o.Rand == nil || o.Log == nil {
+	if o.Store == nil || o.Errands == nil || o.Spent == nil || o.Sightings == nil || len(o.Key) < 32 || o.Origin == "" || o.Now == nil || o.Rand == nil || o.Log == nil {
 		return nil, errors.New("kiosk: a part is missing")
 	}
 	s := &Service{Options: o}

@@ -6,6 +6,7 @@ import (
 	"postern/portal/desk"
 	"postern/portal/enrol"
 	"postern/portal/flow"
+	"postern/portal/kiosk"
 	"postern/portal/session"
 	"postern/verify"
 )
@@ -24,4 +25,9 @@ var (
 	_ access.Threats = (*DB)(nil)
 	_ desk.Levels    = (*DB)(nil)
 	_ desk.Spent     = (*DB)(nil)
+
+	_ kiosk.Store     = (*DB)(nil)
+	_ kiosk.Errands   = (*DB)(nil)
+	_ kiosk.Sightings = (*DB)(nil)
+	_ kiosk.Spent     = (*DB)(nil)
 )

@@ -31,7 +31,9 @@ var (
 	sealedMarks       = sealed{table: "key_mark", bound: []string{"id"}, id: 1}
 	sealedAccounts    = sealed{table: "accounts", bound: []string{"account"}, id: 1}
 	sealedThreat      = sealed{table: "threat", bound: []string{"id"}, id: 1}
-	sealedTables      = []sealed{sealedCases, sealedCredentials, sealedOffers, sealedSessions, sealedMessages, sealedMarks, sealedAccounts, sealedThreat}
+	sealedKiosks      = sealed{table: "kiosks", bound: []string{"id"}, id: 1}
+	sealedErrands     = sealed{table: "errands", bound: []string{"id"}, id: 1}
+	sealedTables      = []sealed{sealedCases, sealedCredentials, sealedOffers, sealedSessions, sealedMessages, sealedMarks, sealedAccounts, sealedThreat, sealedKiosks, sealedErrands}
 )
 
 // place is the associated data of one row; every part with its length before

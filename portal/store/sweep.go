@@ -12,7 +12,8 @@ const (
 	keepMessages = 7 * 24 * time.Hour  // that nobody could deliver
 	keepDecoys   = 30 * 24 * time.Hour // counters of names that belong to nobody
 	keepClean    = 24 * time.Hour      // counters without a failure
-	keepSpent    = 48 * time.Hour      // a form lives no longer than its session
+	keepErrands  = 24 * time.Hour
+	keepSpent    = 48 * time.Hour // a form lives no longer than its session
 )
 
 // sweepBatch keeps the write lock short.
@@ -28,6 +29,7 @@ var sweeps = []struct {
 }{
 	{"cases", `DELETE FROM cases WHERE id IN (SELECT id FROM cases WHERE expires < $1 AND status <> 'applying' LIMIT ` + sweepBatch + `)`, keepCases},
 	{"forms that were sent", `DELETE FROM spent WHERE mark IN (SELECT mark FROM spent WHERE at < $1 LIMIT ` + sweepBatch + `)`, keepSpent},
+	{"errands of kiosks", `DELETE FROM errands WHERE id IN (SELECT id FROM errands WHERE expires < $1 LIMIT ` + sweepBatch + `)`, keepErrands},
 	{"offers", `DELETE FROM offers WHERE expires < $1`, 0},
 	{"links", `DELETE FROM links WHERE hash IN (SELECT hash FROM links WHERE expires < $1 LIMIT ` + sweepBatch + `)`, 0},
 	{"sessions", `DELETE FROM sessions WHERE hash IN (SELECT hash FROM sessions WHERE expires < $1 LIMIT ` + sweepBatch + `)`, 0},

@@ -1,6 +1,7 @@
 package view
 
 import (
+	"slices"
 	"time"
 
 	"postern/directory"
@@ -156,5 +157,5 @@ func samples() []sample {
 	for _, topic := range Topics() {
 		list = append(list, sample{"help-" + topic, &Help{Frame: f, Topic: topic}, "help", ""})
 	}
-	return append(append(list, deskSamples()...), figureSamples()...)
+	return slices.Concat(list, deskSamples(), figureSamples(), kioskSamples())
 }

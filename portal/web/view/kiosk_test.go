@@ -1,0 +1,71 @@
+package view
+
+import (
+	"bytes"
+	"slices"
+	"strings"
+	"testing"
+
+	"postern/portal/policy"
+)
+
+// kioskSamples are the pages of shared screens, and the pages of a case there.
+func kioskSamples() []sample {
+	f := Frame{CSRF: "tok", Kiosk: &Kiosk{Name: "Ward <3>", Site: "North", Now: sampleNow, Idle: 60, Renew: 200, Keyboard: "auto"}}
+	return []sample{
+		{"kiosk-start", &KioskStart{Frame: f, Offers: []policy.Purpose{policy.Reset, policy.Unlock, policy.Change}, Help: true}, "start", ""},
+		{"kiosk-shut", &KioskShut{Frame: Frame{CSRF: "tok"}}, "start", "kiosk_unknown"},
+		{"kiosk-shut-late", &KioskShut{Frame: Frame{CSRF: "tok"}, Reason: "late"}, "start", "kiosk_late"},
+		{"kiosk-register", &KioskRegister{Frame: Frame{CSRF: "tok"}, Origin: "https://id.example.org", Challenge: "q83v", Typed: "ABC"}, "start", ""},
+		{"kiosk-form", &StartForm{Frame: f, Base: "/kiosk/case", Purpose: policy.Change}, "start", ""},
+		{"kiosk-choose", &Choose{Frame: f, Base: "/kiosk/case", Purpose: policy.Reset, Need: 2, Options: options()}, "choose", ""},
+		{"kiosk-answer", &Answer{Frame: f, Base: "/kiosk/case", Purpose: policy.Reset, Kind: "totp"}, "answer", ""},
+		{"kiosk-wait", &Wait{Frame: f, Base: "/kiosk/case", Purpose: policy.Reset, Who: []string{"Grace"}, Number: "42", Since: at(-1), Until: at(9)}, "wait", ""},
+		{"kiosk-password", &NewPassword{Frame: f, Base: "/kiosk/case", Purpose: policy.Reset}, "new-password", ""},
+		{"kiosk-done", &Done{Frame: f, Purpose: policy.Reset, At: sampleNow, Login: "user1", AddPasskey: true, SignedOut: true, Receipt: "P-1", Notified: []string{"u…@example.org"}}, "done", ""},
+		{"kiosk-refused", &Refused{Frame: f, Purpose: policy.Reset, Reason: "too_many_tries", Receipt: "P-1"}, "refused", "neutral"},
+		{"kiosk-expired", &Expired{Frame: f, Purpose: policy.Reset}, "expired", "expired"},
+		{"kiosk-error", &ErrorPage{Frame: Frame{Here: "/kiosk", Kiosk: f.Kiosk}, Code: "server", Request: "r1"}, "error", "server"},
+	}
+}
+
+// Security case 109: from a shared screen nothing leads away, opens a window, prints, or asks
+// for a file; and a browser is told to fill nothing in.
+func TestKioskPagesLeadNowhereElse(t *testing.T) {
+	o, _ := opts(t)
+	o.Brand.Support, o.Brand.SupportURL, o.Demo = "555 0100", "tel:5550100", true
+	r, err := New(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, s := range kioskSamples() {
+		if s.page.top().Kiosk == nil {
+			continue
+		}
+		var b bytes.Buffer
+		if err := r.Page(&b, "en", s.page); err != nil {
+			t.Fatal(err)
+		}
+		body := false
+		for _, e := range elements(t, b.String()) {
+			body = body || e.name == "body" && e.attrs["class"] == "kiosk"
+			for _, where := range []string{"href", "action", "formaction", "data-poll"} {
+				to, there := e.attrs[where]
+				if there && to != "/kiosk" && !strings.HasPrefix(to, "/kiosk/") && !strings.HasPrefix(to, "/kiosk?lang=") && !strings.HasPrefix(to, "/static/") && to != "#main" {
+					t.Errorf("%s: %s leads to %s", s.name, e.name, to)
+				}
+			}
+			_, away := e.attrs["target"]
+			_, loads := e.attrs["download"]
+			if away || loads || e.attrs["type"] == "file" || slices.Contains([]string{"iframe", "object", "embed", "a-print"}, e.name) {
+				t.Errorf("%s: %s %v", s.name, e.name, e.attrs)
+			}
+			if fill := e.attrs["autocomplete"]; fill != "" && fill != "off" {
+				t.Errorf("%s: %s is filled in with %s", s.name, e.attrs["id"], fill)
+			}
+		}
+		if !body {
+			t.Errorf("%s has the frame of other pages", s.name)
+		}
+	}
+}
