@@ -18,5 +18,5 @@ func (p *program) kiosk() (*web.Kiosk, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &web.Kiosk{Devices: s, Doors: s, Leaving: p.flow}, nil
+	return &web.Kiosk{Devices: s, Doors: s, Errands: s, Phones: s, Leaving: p.flow, Carrying: p.flow}, nil
 }

@@ -32,6 +32,8 @@ type State struct {
 	Screen access.Screen `json:",omitzero"`
 	// Errand is what that device has asked of a phone or of the desk; see portal/kiosk.
 	Errand string `json:",omitempty"`
+	// Code opens it, to show the picture of it again.
+	Code string `json:",omitempty"`
 	// Desk is when the person last did something at the desk; a column of its own, as
 	// Find returns it. What refreshes by itself is nothing they did.
 	Desk time.Time `json:"-"`

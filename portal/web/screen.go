@@ -35,9 +35,12 @@ type Leaving interface {
 
 // Kiosk is what the pages of shared screens are made with.
 type Kiosk struct {
-	Devices Devices
-	Doors   Doors
-	Leaving Leaving
+	Devices  Devices
+	Doors    Doors
+	Errands  Errands
+	Phones   Phones
+	Leaving  Leaving
+	Carrying Carrying
 }
 
 const (
@@ -91,7 +94,7 @@ func (s *Site) keptIn(c *fiber.Ctx) error {
 
 // leaves reports whether a path leads away from the kiosk's own pages.
 func leaves(path string) bool {
-	return path != kioskHome && !slices.ContainsFunc([]string{kioskHome + "/", static.Prefix, "/demo"}, func(p string) bool { return strings.HasPrefix(path, p) })
+	return path != kioskHome && !slices.ContainsFunc([]string{kioskHome + "/", static.Prefix, "/demo", "/healthz", "/readyz"}, func(p string) bool { return strings.HasPrefix(path, p) })
 }
 
 // shared is the door of registered devices.
@@ -115,7 +118,7 @@ func (s *Site) kioskRoutes() []route {
 	for _, p := range []policy.Purpose{policy.Reset, policy.Unlock, policy.Change} {
 		list = append(list, route{path: kioskHome + "/" + string(p), page: s.there(s.kioskPurpose(p))})
 	}
-	return list
+	return append(list, s.phoneRoutes()...)
 }
 
 // there serves registered devices alone. All others get the page that says so, and that
@@ -206,6 +209,11 @@ func (s *Site) wipe(v *visit) error {
 			continue
 		}
 		if err := s.Kiosk.Leaving.Leave(v.ctx(), id, v.device.Screen()); err != nil && !errors.Is(err, flow.ErrNoCase) {
+			return &down{err}
+		}
+	}
+	if was.Errand != "" {
+		if err := s.Kiosk.Errands.EndErrand(v.ctx(), was.Errand, v.device.Screen()); err != nil {
 			return &down{err}
 		}
 	}

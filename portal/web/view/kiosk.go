@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"postern/portal/policy"
+	"postern/verify/totp"
 )
 
 // Kiosk is what every page at a registered device carries. Such pages have no link that
@@ -27,6 +28,21 @@ type KioskStart struct {
 	Help   bool // the help desk can be called from here
 }
 
+// Stage is the step of the page: nothing more of the case than how far it is.
+func (p *KioskPhone) Stage() string {
+	switch p.Step {
+	case "you":
+		return "start"
+	case "proof":
+		return "answer"
+	case "password":
+		return "new-password"
+	case "over":
+		return "expired"
+	}
+	return p.Step
+}
+
 // KioskShut is every page of the kiosk for a browser that is no registered device. With
 // no Reason its script first tries to renew the pass.
 type KioskShut struct {
@@ -41,6 +57,27 @@ type KioskRegister struct {
 	Typed             string
 }
 
+// KioskPhone is GET /kiosk/phone: the screen while a phone goes on.
+type KioskPhone struct {
+	Frame
+	Purpose policy.Purpose
+	Step    string // wait, you, proof, password, done, refused, over
+	Number  string
+	Until   time.Time
+	QR      totp.QRCode // of Link, at the step wait
+	Link    string
+}
+
+// Phone is GET /phone/{code}, on the phone; posts number to the same path.
+type Phone struct {
+	Frame
+	Code       string
+	Name, Site string // of the screen that asks
+}
+
+func (*KioskPhone) waits()          {}
+func (*KioskPhone) file() string    { return "kiosk-phone" }
+func (*Phone) file() string         { return "phone" }
 func (*KioskStart) file() string    { return "kiosk-start" }
 func (*KioskShut) file() string     { return "kiosk-shut" }
 func (*KioskRegister) file() string { return "kiosk-register" }

@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"postern/portal/policy"
+	"postern/verify/totp"
 )
 
 // kioskSamples are the pages of shared screens, and the pages of a case there.
@@ -25,6 +26,14 @@ func kioskSamples() []sample {
 		{"kiosk-done", &Done{Frame: f, Purpose: policy.Reset, At: sampleNow, Login: "user1", AddPasskey: true, SignedOut: true, Receipt: "P-1", Notified: []string{"u…@example.org"}}, "done", ""},
 		{"kiosk-refused", &Refused{Frame: f, Purpose: policy.Reset, Reason: "too_many_tries", Receipt: "P-1"}, "refused", "neutral"},
 		{"kiosk-expired", &Expired{Frame: f, Purpose: policy.Reset}, "expired", "expired"},
+		{"kiosk-phone", &KioskPhone{Frame: f, Purpose: policy.Reset, Step: "wait", Number: "47", Until: at(5), QR: totp.QRCode{Size: 41, Path: "M1 1h1"}, Link: "https://id.example.org/phone/abc"}, "wait", ""},
+		{"kiosk-phone-you", &KioskPhone{Frame: f, Purpose: policy.Reset, Step: "you"}, "start", ""},
+		{"kiosk-phone-proof", &KioskPhone{Frame: f, Purpose: policy.Reset, Step: "proof"}, "answer", ""},
+		{"kiosk-phone-password", &KioskPhone{Frame: f, Purpose: policy.Reset, Step: "password"}, "new-password", ""},
+		{"kiosk-phone-done", &KioskPhone{Frame: f, Purpose: policy.Reset, Step: "done"}, "done", ""},
+		{"kiosk-phone-refused", &KioskPhone{Frame: f, Purpose: policy.Reset, Step: "refused"}, "refused", "phone_refused"},
+		{"kiosk-phone-over", &KioskPhone{Frame: f, Purpose: policy.Reset, Step: "over"}, "expired", "phone_over"},
+		{"phone", &Phone{Frame: Frame{CSRF: "tok"}, Code: "abc", Name: "Ward <3>", Site: "North"}, "start", ""},
 		{"kiosk-error", &ErrorPage{Frame: Frame{Here: "/kiosk", Kiosk: f.Kiosk}, Code: "server", Request: "r1"}, "error", "server"},
 	}
 }
