@@ -309,6 +309,8 @@ type demo struct{}
 func (demo) Page(context.Context) (*view.Demo, error) {
 	return &view.Demo{LDAP: "ldaps://127.0.0.1"}, nil
 }
+func (demo) Launch(context.Context) (string, error) { return "/kiosk", nil }
+
 func (demo) Inbox(context.Context) ([]view.DemoMessage, error) {
 	return []view.DemoMessage{{Channel: "mail", To: "a@example.org", Text: "code"}}, nil
 }

@@ -155,6 +155,7 @@ type demo struct {
 	ldap    *embedded.Server
 	inbox   *notify.Inbox
 	db      *store.DB
+	origin  string
 	samples []sample
 }
 
@@ -234,7 +235,10 @@ func (d *demo) directory() *ad.Config {
 
 // enrol sets up the sample people's factors, at the first start in a folder.
 func (d *demo) enrol(ctx context.Context, p *program) error {
-	d.db = p.db
+	d.db, d.origin = p.db, p.cfg.Portal.PublicURL
+	if err := d.addKiosk(ctx, p.db); err != nil {
+		return err
+	}
 	var err error
 	if d.samples, err = readSamples(d.dir); err != nil || d.samples != nil {
 		return err
@@ -260,6 +264,9 @@ func (d *demo) tellScripts(ctx context.Context, p *program) error {
 	for _, k := range people {
 		f.add(k)
 	}
+	if f.Kiosk, err = d.launchKey(ctx); err != nil {
+		return err
+	}
 	return writeJSON(filepath.Join(d.dir, "demo.json"), f)
 }
 
@@ -276,6 +283,7 @@ func (d *demo) tellPeople(p *program, took time.Duration) {
 	d.say("  operators' pages     sign in as \"operator1\" with password and app, then %s/desk", url)
 	d.say("  the help desk        sign in as \"tech1\" the same way, then %s/desk: find \"user2\", begin a", url)
 	d.say("                       case, and be the caller at %s/link in a private window", url)
+	d.say("  a shared screen      %s/demo/kiosk opens the portal as a kiosk on a ward does", url)
 	d.say("  nobody to help       \"admin1\", \"disabled1\" or a made-up name: all look alike\n")
 	d.say("For scripts: %s", filepath.Join(d.dir, "demo.json"))
 	d.say("Ctrl-C stops it.")

@@ -208,6 +208,7 @@ type demoFile struct {
 	LDAP   string       `json:"ldap"`
 	CAFile string       `json:"ca_file"`
 	People []demoPerson `json:"people"`
+	Kiosk  demoLaunch   `json:"kiosk"`
 }
 
 type demoPerson struct {

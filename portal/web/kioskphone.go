@@ -245,8 +245,8 @@ func (s *Site) phoneStart(v *visit, f form) error {
 func (s *Site) phoneRoutes() []route {
 	return []route{
 		{path: kioskPhone, page: s.there(s.phoneState), action: s.thereToo(s.askPhone), fields: []field{maybe(fieldPurpose)}},
-		{path: phonePath + ":code", page: s.phone, action: s.matchPhone, fields: []field{fieldNumber}},
 		{path: "/phone", page: s.phoneForm},
-		{path: "/phone/start", action: s.phoneStart, fields: []field{fieldPurpose, fieldLogin, fieldCurrent}},
+		{path: "/phone/start", action: s.phoneStart, fields: []field{fieldPurpose, fieldLogin, fieldCurrent}}, // before the next, which it looks like
+		{path: phonePath + ":code", page: s.phone, action: s.matchPhone, fields: []field{fieldNumber}},
 	}
 }

@@ -70,6 +70,20 @@ func (s *Site) demo(v *visit) error {
 	return v.page(fiber.StatusOK, p)
 }
 
+// demoKiosk makes this browser the demo's shared screen, and demoLeave a browser again.
+func (s *Site) demoKiosk(v *visit) error {
+	to, err := s.Demo.Launch(v.ctx())
+	if err != nil {
+		return err
+	}
+	return v.to(to)
+}
+
+func (s *Site) demoLeave(v *visit) error {
+	v.dropCookie(kioskCookie)
+	return v.to("/")
+}
+
 // message is one line of /demo/inbox.json.
 type message struct {
 	At      time.Time `json:"at"`

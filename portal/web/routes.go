@@ -89,7 +89,8 @@ func (s *Site) routes() []route {
 		list = append(list, s.kioskRoutes()...)
 	}
 	if s.Demo != nil {
-		list = append(list, route{path: "/demo", page: s.demo}, route{path: "/demo/inbox.json", page: s.inbox})
+		list = append(list, route{path: "/demo", page: s.demo}, route{path: "/demo/inbox.json", page: s.inbox},
+			route{path: "/demo/kiosk", page: s.demoKiosk}, route{path: "/demo/leave", page: s.demoLeave})
 	}
 	return list
 }

@@ -87,7 +87,7 @@ func lines(events []audit.Event) []view.Activity {
 			e.Address = "" // it is somebody else's
 		}
 		rows = append(rows, view.Activity{At: e.At, Kind: e.Kind, Outcome: string(e.Outcome), Factor: verify.Kind(e.Factor),
-			Purpose: policy.Purpose(e.Purpose), Address: e.Address, Door: e.Door})
+			Purpose: policy.Purpose(e.Purpose), Address: e.Address, Door: e.Door, Kiosk: e.Detail["kiosk"]})
 	}
 	return rows
 }

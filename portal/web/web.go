@@ -144,6 +144,8 @@ type Static interface {
 type Demo interface {
 	Page(ctx context.Context) (*view.Demo, error)
 	Inbox(ctx context.Context) ([]view.DemoMessage, error)
+	// Launch is the path that opens the demo's kiosk.
+	Launch(ctx context.Context) (string, error)
 }
 
 // Options are the parts of a Site.

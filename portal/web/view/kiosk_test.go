@@ -42,7 +42,7 @@ func kioskSamples() []sample {
 // for a file; and a browser is told to fill nothing in.
 func TestKioskPagesLeadNowhereElse(t *testing.T) {
 	o, _ := opts(t)
-	o.Brand.Support, o.Brand.SupportURL, o.Demo = "555 0100", "tel:5550100", true
+	o.Brand.Support, o.Brand.SupportURL, o.Demo = "555 0100", "tel:5550100", false
 	r, err := New(o)
 	if err != nil {
 		t.Fatal(err)

@@ -240,6 +240,7 @@ type Activity struct {
 	Purpose policy.Purpose
 	Address string
 	Door    string
+	Kiosk   string // the shared screen it was done at; empty: none
 }
 
 // Me is GET /me.

@@ -329,6 +329,9 @@ func (w *words) where(a Activity) string {
 	if key := "door." + a.Door; a.Door != "" && w.bundle.Has(key) {
 		s = append(s, w.say(key, nil))
 	}
+	if a.Kiosk != "" {
+		s = append(s, a.Kiosk)
+	}
 	if a.Address != "" {
 		s = append(s, w.say("where.address", i18n.Args{"Address": a.Address}))
 	}
