@@ -28,8 +28,11 @@
     const all = 1000 * idle.dataset.idle;
     const bar = document.querySelector('.idle i');
     const aloud = document.querySelector('[data-warn]');
-    let end = performance.now() + all, left = 0, gone = false;
+    let end = performance.now() + all, left = 0, gone = false, used = false;
+    // Somebody may type for longer than the server waits.
+    setInterval(() => { if (used && !gone) { used = false; fetch('/kiosk/here', { cache: 'no-store' }).catch(() => {}); } }, 30000);
     const touched = () => {
+      used = true;
       end = performance.now() + all;
       if (bar) { bar.classList.remove('run'); void bar.offsetWidth; bar.classList.add('run'); }
       if (aloud) aloud.textContent = '';

@@ -45,7 +45,7 @@ func (w walk) follow(path string) {
 func TestASharedScreenKeepsNothing(t *testing.T) {
 	r := startDemo(t, t.TempDir())
 	w, p := r.launch(), r.person("user1")
-	w.says("Ward 4 lobby", `href="/kiosk/reset"`, `href="/kiosk/unlock"`, `content="60;url=/kiosk"`)
+	w.says("Ward 4 lobby", `href="/kiosk/reset"`, `href="/kiosk/unlock"`, `content="120;url=/kiosk"`)
 	w.open("/kiosk/reset", "start")
 	w.send("/kiosk/case/start", "choose", "purpose", "reset", "login", "user1")
 	w.send("/kiosk/case/choose", "answer", "factor", "totp")

@@ -1,11 +1,16 @@
 package main
 
 import (
+	"context"
 	"crypto/rand"
+	"errors"
 	"strings"
 
+	"postern/portal/access"
+	"postern/portal/flow"
 	"postern/portal/i18n"
 	"postern/portal/kiosk"
+	"postern/portal/session"
 	"postern/portal/web"
 )
 
@@ -18,5 +23,17 @@ func (p *program) kiosk() (*web.Kiosk, error) {
 	if err != nil {
 		return nil, err
 	}
+	p.screens = s
 	return &web.Kiosk{Devices: s, Doors: s, Errands: s, Phones: s, Leaving: p.flow, Carrying: p.flow}, nil
+}
+
+// tidy settles what has no known outcome, and ends what was left at shared screens.
+func (p *program) tidy(ctx context.Context) error {
+	leave := func(ctx context.Context, id string, at access.Screen) error {
+		if err := p.flow.Leave(ctx, id, at); !errors.Is(err, flow.ErrNoCase) {
+			return err
+		}
+		return nil
+	}
+	return errors.Join(p.flow.Reconcile(ctx), p.screens.Left(ctx, session.Kiosk.Idle, leave))
 }

@@ -18,6 +18,7 @@ import (
 	"postern/portal/flow"
 	"postern/portal/i18n"
 	"postern/portal/job"
+	"postern/portal/kiosk"
 	"postern/portal/limit"
 	"postern/portal/notify"
 	"postern/portal/password"
@@ -54,6 +55,7 @@ type program struct {
 	people   *directory.Set
 	policy   *policy.Policy
 	flow     *flow.Service
+	screens  *kiosk.Service
 	server   *portal.Server
 	jobs     *job.Runner
 	census   *enrol.Census // nil where nobody has a role
@@ -256,7 +258,7 @@ func (p *program) build(extras extras) error {
 	}
 	p.jobs, err = job.New(job.Config{
 		Outbox: p.db, Database: p.db, People: p.people, Renderer: messages{look.pages}, Transports: transports,
-		Reconcile: p.flow.Reconcile, Remind: remind, Safe: p.launcher.Safe, Log: p.log, Now: p.now,
+		Reconcile: p.tidy, Remind: remind, Safe: p.launcher.Safe, Log: p.log, Now: p.now,
 		Deliveries: func(d job.Delivery) {
 			p.metrics.Delivery(string(d.Channel), d.Template, string(d.Outcome), d.Waited, d.Took)
 		},

@@ -13,6 +13,7 @@ import (
 	"strings"
 	"time"
 
+	"postern/portal/access"
 	"postern/portal/audit"
 	"postern/portal/notify"
 )
@@ -154,6 +155,32 @@ func (s *Service) Enter(ctx context.Context, d Device, id string) (before string
 		before = ""
 	}
 	return before, err
+}
+
+// Left are cases at devices that have not been heard of for longer than idle: the power
+// went, or the network. They are nobody's any more, and each is returned once.
+func (s *Service) Left(ctx context.Context, idle time.Duration, leave func(ctx context.Context, id string, at access.Screen) error) error {
+	all, err := s.Store.Kiosks(ctx)
+	if err != nil {
+		return err
+	}
+	var errs []error
+	for _, d := range all {
+		if d.Case == "" || s.Now().Sub(d.Seen) < idle {
+			continue
+		}
+		err := leave(ctx, d.Case, d.Screen())
+		if err == nil {
+			_, err = s.Store.UpdateKiosk(ctx, d.ID, func(_ context.Context, now *Device) (Effects, error) {
+				if now.Case == d.Case {
+					now.Case = ""
+				}
+				return Effects{}, nil
+			})
+		}
+		errs = append(errs, err)
+	}
+	return errors.Join(errs...)
 }
 
 // event is about a device, by itself.

@@ -92,8 +92,9 @@ func Lives(s State) Life {
 }
 
 // Kiosk is how long a session lasts at a shared screen: its page ends it after a minute
-// without a touch, and this is for the page that could not.
-var Kiosk = Life{Idle: 75 * time.Second, Absolute: 30 * time.Minute}
+// without a touch, and this is for the page that could not, or that has no script and so
+// cannot know of touches.
+var Kiosk = Life{Idle: 150 * time.Second, Absolute: 30 * time.Minute}
 
 // Desk is how long a session opens the desk: by so long ago a use of it, and so long
 // ago the sign-in. Afterwards it opens one's own pages still, and the desk after a

@@ -50,18 +50,19 @@ func (s *Site) askPhone(v *visit, f form) error {
 	if err != nil {
 		return err
 	}
-	purpose := policy.Purpose(f["purpose"])
+	purpose, begun := policy.Purpose(f["purpose"]), ""
 	if was.Case != "" {
 		c, err := s.Flow.Load(v.ctx(), was.Case)
-		if err != nil {
+		switch {
+		case err != nil:
 			return err
-		}
-		if !c.Portable(s.Now()) {
+		case c.Portable(s.Now()):
+			purpose, begun = c.Purpose, c.ID
+		case c.Live(s.Now()):
 			return flow.ErrConflict
 		}
-		purpose = c.Purpose
 	}
-	e, code, err := s.Kiosk.Errands.AskPhone(v.ctx(), v.device, purpose, was.Case, v.lang, v.client.String())
+	e, code, err := s.Kiosk.Errands.AskPhone(v.ctx(), v.device, purpose, begun, v.lang, v.client.String())
 	switch {
 	case errors.Is(err, kiosk.ErrNone):
 		return errPurpose

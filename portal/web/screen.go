@@ -107,6 +107,7 @@ func (s *Site) kioskRoutes() []route {
 		{path: kioskHome + "/challenge", page: s.kioskChallenge},
 		{path: kioskHome + "/pass", action: s.kioskRenew, fields: []field{fieldPrint, fieldCounter, fieldChal, fieldAnswer}},
 		{path: kioskHome + "/launch", page: s.kioskLaunch},
+		{path: kioskHome + "/here", page: s.there(s.kioskHere)},
 
 		{path: shared.path, page: s.there(s.dispatch(shared))},
 		{path: shared.path + "/start", action: s.thereToo(s.start(shared)), fields: []field{fieldPurpose, fieldLogin, fieldCurrent}},
@@ -231,6 +232,14 @@ func (s *Site) wipe(v *visit) error {
 	// Not "storage": that is where the device's own key is. Nothing else is put there.
 	v.Set("Clear-Site-Data", `"cache"`)
 	return v.become(token, session.State{})
+}
+
+// kioskHere is asked by a page that somebody is typing on: their session goes on.
+func (s *Site) kioskHere(v *visit) error {
+	if _, err := v.known(); err != nil {
+		return err
+	}
+	return v.SendStatus(fiber.StatusNoContent)
 }
 
 func (s *Site) kioskPurpose(p policy.Purpose) func(*visit) error {
