@@ -1,6 +1,7 @@
 package main
 
 import (
+	"fmt"
 	"html"
 	"regexp"
 	"strings"
@@ -267,5 +268,44 @@ func TestAPhoneThatGuessesHasNothing(t *testing.T) {
 	screen.follow("/kiosk")
 	if err := phone.Get(link); err != nil || phone.Page.Status != 404 {
 		t.Errorf("the code of a cleared screen opens: %d", phone.Page.Status)
+	}
+}
+
+// Security case 111: a building shares one address, a kiosk has limits of its own; those of a
+// person are the same everywhere.
+func TestAKioskHasItsOwnAddressLimits(t *testing.T) {
+	r := startDemo(t, t.TempDir())
+	w, stranger := r.launch(), r.visit()
+	stranger.open("/recover/reset", "start")
+	limited := false
+	for i := range 130 {
+		if err := stranger.Post("/recover/start", "purpose", "reset", "login", fmt.Sprint("nobody", i)); err != nil {
+			t.Fatal(err)
+		}
+		if limited = stranger.Page.Status == 429; limited {
+			break
+		}
+	}
+	if !limited {
+		t.Fatal("one address begins as many cases as it likes")
+	}
+	for i := range 40 {
+		w.open("/kiosk/unlock", "start")
+		w.send("/kiosk/case/start", "choose", "purpose", "unlock", "login", fmt.Sprint("user", i))
+		w.follow("/kiosk")
+	}
+	// One person: ten cases from one place in a quarter of an hour, here as elsewhere.
+	for range 12 {
+		w.open("/kiosk/reset", "start")
+		if err := w.Post("/kiosk/case/start", "purpose", "reset", "login", "user5"); err != nil {
+			t.Fatal(err)
+		}
+		if limited = w.Page.Status == 429; limited {
+			break
+		}
+		w.follow("/kiosk")
+	}
+	if !limited {
+		t.Error("at a kiosk a person has no limit")
 	}
 }

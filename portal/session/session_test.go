@@ -148,3 +148,31 @@ func TestLookingAtPagesHardlyWrites(t *testing.T) {
 		t.Errorf("%d writes for 120 page views in two minutes", m.touched)
 	}
 }
+
+// Security case 108: at a shared screen a session is over soon after the last sign of life, and
+// it gives nobody a longer one by being signed in.
+func TestASharedScreensSessionIsShort(t *testing.T) {
+	_, s, now := setup()
+	start := *now
+	state := session.State{Case: "C", Screen: access.Screen{ID: "K", Name: "Ward 3"}, Principal: person(start, access.Web).Principal}
+	if err := s.Replace(ctx, "", token(1), state); err != nil {
+		t.Fatal(err)
+	}
+	for range 10 {
+		*now = now.Add(140 * time.Second)
+		if _, err := s.Find(ctx, token(1)); err != nil {
+			t.Fatalf("%s after the start, in use: %v", now.Sub(start), err)
+		}
+	}
+	*now = now.Add(150 * time.Second)
+	if _, err := s.Find(ctx, token(1)); !errors.Is(err, session.ErrNone) {
+		t.Errorf("left alone: %v", err)
+	}
+	// An errand is worth a row.
+	if err := s.Replace(ctx, "", token(2), session.State{Errand: "E", Screen: state.Screen}); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := s.Find(ctx, token(2)); err != nil || got.Errand != "E" {
+		t.Errorf("%+v, %v", got, err)
+	}
+}

@@ -143,6 +143,8 @@ func (s *Site) thereToo(action func(*visit, form) error) func(*visit, form) erro
 }
 
 func (s *Site) shut(v *visit, reason string) error {
+	// A browser that is no kiosk any more must not be kept in one (keptIn).
+	v.dropCookie(kioskCookie)
 	return v.page(fiber.StatusForbidden, &view.KioskShut{Frame: v.frame(kioskHome), Reason: reason})
 }
 

@@ -31,11 +31,18 @@ func (s *set) readRows(shared trees, funcs template.FuncMap) error {
 	for _, first := range []bool{false, true} {
 		for _, k := range []verify.Kind{verify.Passkey, verify.TOTP, verify.YubiKey, verify.Email, verify.SMS, verify.RecoveryCode, verify.Handover, verify.Approval, verify.Password} {
 			if err := render(rowKey(string(k), first), factor, struct {
-				Kind  verify.Kind
-				First bool
-			}{k, first}); err != nil {
+				Kind          verify.Kind
+				First, Shared bool
+			}{k, first, false}); err != nil {
 				return err
 			}
+		}
+		// A shared screen has nobody's passkey.
+		if err := render(rowKey(string(verify.Passkey)+sharedRow, first), factor, struct {
+			Kind          verify.Kind
+			First, Shared bool
+		}{verify.Passkey, first, true}); err != nil {
+			return err
 		}
 		for _, p := range []policy.Purpose{policy.Reset, policy.Unlock, policy.Change, policy.SignIn} {
 			if err := render(rowKey("start."+string(p), first), purpose, struct {
@@ -56,14 +63,21 @@ func rowKey(name string, first bool) string {
 	return name
 }
 
+// sharedRow marks a row as it is at a shared screen.
+const sharedRow = "@"
+
 // choices are the rows of what can be chosen now; the first may be the green one.
-func (w *words) choices(all []Option, green bool) template.HTML {
+func (w *words) choices(all []Option, green bool, at *Kiosk) template.HTML {
 	var b strings.Builder
 	for _, o := range all {
 		if o.Reason != "" {
 			continue
 		}
-		b.WriteString(string(w.ready[rowKey(string(o.Kind), green)]))
+		key := string(o.Kind)
+		if at != nil && o.Kind == verify.Passkey {
+			key += sharedRow
+		}
+		b.WriteString(string(w.ready[rowKey(key, green)]))
 		green = false
 	}
 	return template.HTML(b.String())
