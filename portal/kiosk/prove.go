@@ -133,9 +133,9 @@ func (s *Service) Renew(ctx context.Context, r Renewal) (Device, error) {
 	if err != nil || found.Way != Key || !signed(key, RenewText(s.Origin, r.Print, r.Counter, r.Challenge), r.Signature) {
 		return Device{}, ErrProof
 	}
-	now, copied := s.Now(), false
+	now, twice := s.Now(), false
 	d, err := s.Store.UpdateKiosk(ctx, found.ID, func(_ context.Context, d *Device) (Effects, error) {
-		copied = false
+		twice = false
 		switch {
 		case d.Print != r.Print || !d.inUse():
 			return Effects{}, ErrNone
@@ -145,11 +145,11 @@ func (s *Service) Renew(ctx context.Context, r Renewal) (Device, error) {
 		case !made.After(d.Renewed):
 			return Effects{}, ErrStale
 		}
-		copied = true
-		d.Revoked, d.RevokedBy, d.Why, d.Code = now, "postern", "copied", ""
-		return Effects{Events: []audit.Event{s.event(*d, "kiosk.copied", audit.Refused, r.From)}, Messages: s.alarm(*d, "copied", r.From)}, nil
+		twice = true
+		d.Revoked, d.RevokedBy, d.Why, d.Code = now, "postern", copied, ""
+		return Effects{Events: []audit.Event{s.event(*d, "kiosk."+copied, audit.Refused, r.From)}, Messages: s.alarm(*d, copied, r.From)}, nil
 	})
-	if err == nil && copied {
+	if err == nil && twice {
 		err = ErrCopied
 	}
 	return d, err

@@ -145,7 +145,7 @@ func TestACopiedKeyIsFoundOut(t *testing.T) {
 	if !errors.Is(err, ErrCopied) || d.Revoked.IsZero() || d.Why != "copied" {
 		t.Fatalf("%v, %+v", err, d)
 	}
-	if !r.shelf.has("kiosk.copied") || r.shelf.messages[len(r.shelf.messages)-1].Args["what"] != "copied" {
+	if !r.shelf.has("kiosk.copied") || r.shelf.messages[len(r.shelf.messages)-1].Template != "kiosk_copied" {
 		t.Error("nobody hears of it")
 	}
 	for _, who := range []*screen{s, &copied} {

@@ -189,13 +189,20 @@ func (s *Service) event(d Device, kind string, o audit.Outcome, from string) aud
 		Detail: map[string]string{"device": d.ID, "kiosk": d.Screen().Label()}}
 }
 
+// copied is what was found out of a device of which there are two.
+const copied = "copied"
+
 // alarm is mail to the operators.
 func (s *Service) alarm(d Device, what, from string) []notify.Message {
 	if len(s.Alerts) == 0 {
 		return nil
 	}
-	return []notify.Message{{Channel: notify.Mail, To: s.Alerts, Template: "kiosk_alarm", Lang: s.Lang, Args: map[string]string{
-		"kiosk": d.Screen().Label(), "device": d.ID, "what": what, "address": from, "at": s.Now().UTC().Format(time.RFC3339)}}}
+	template := "kiosk_changed"
+	if what == copied {
+		template = "kiosk_copied"
+	}
+	return []notify.Message{{Channel: notify.Mail, To: s.Alerts, Template: template, Lang: s.Lang, Args: map[string]string{
+		"screen": d.Screen().Label(), "what": "kiosk." + what, "address": from, "door": "kiosk", "at": s.Now().UTC().Format(time.RFC3339)}}}
 }
 
 func mac(key []byte, text string) []byte {

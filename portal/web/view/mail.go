@@ -41,13 +41,13 @@ func notices() []string {
 	return []string{"password_changed", "account_unlocked", "factor_added", "factor_removed", "recovery_codes_replaced", "signin_new",
 		"contacts_changed", "limit_reached", "too_often", "account_frozen", "account_unfrozen", "approval_request", "approval_denied", "incident", "approval_alarm",
 		"invitation", "reminder",
-		"caller_verified", "sessions_ended", "factor_replace", "invitation_sent", "change_required", "desk_frozen", "desk_claim", "desk_done", "desk_alarm", "threat_raised", "threat_lowered"}
+		"caller_verified", "sessions_ended", "factor_replace", "invitation_sent", "change_required", "desk_frozen", "desk_claim", "desk_done", "desk_alarm", "threat_raised", "threat_lowered", "kiosk_changed", "kiosk_copied"}
 }
 
 // others are those that do not tell somebody of their own account, or of what
 // they did themselves just now: "not you?" would be the wrong question.
 func others() []string {
-	return []string{"approval_request", "account_frozen", "incident", "approval_alarm", "invitation", "reminder", "factor_replace", "desk_claim", "desk_done", "desk_alarm", "threat_raised", "threat_lowered"}
+	return []string{"approval_request", "account_frozen", "incident", "approval_alarm", "invitation", "reminder", "factor_replace", "desk_claim", "desk_done", "desk_alarm", "threat_raised", "threat_lowered", "kiosk_changed", "kiosk_copied"}
 }
 
 // mails are the names of the templates that notices and codes are written with.
@@ -80,7 +80,7 @@ func (s *set) readMails(src sources, funcs template.FuncMap) error {
 // Args are "code" and "minutes" for the template code; for the notices "login",
 // "at" (RFC 3339), "address", "door", "proofs" (kinds with commas), "receipt",
 // "purpose", "kind", "name", "requester", "approver", "note", "until", "deadline",
-// "ends", "technician", "what" (kind of an event), "ticket", and the paths "notme",
+// "ends", "technician", "what" (kind of an event), "screen" (a kiosk), "ticket", and the paths "notme",
 // "approve", "invite", "snooze" and "claim" of those pages, each of which may be
 // missing.
 func (r *Renderer) Mail(m notify.Message) (notify.Rendered, error) {
@@ -167,6 +167,7 @@ func (s *set) facts(m notify.Message) []fact {
 	if why := m.Args["why"]; slices.Contains(verify.Whys(), why) {
 		add("approve.why", s.say("approve.why_"+why, nil), false)
 	}
+	add("mail.screen", m.Args["screen"], false)
 	add("mail.approver", m.Args["approver"], false)
 	add("mail.technician", m.Args["technician"], false)
 	if what := m.Args["what"]; what != "" {

@@ -198,7 +198,9 @@ func unfit(p *ApproveUnfit) string {
 }
 
 // origin is where a request came from.
-func (w *words) origin(p *Approve) string { return w.where(Activity{Door: p.Door, Kiosk: p.Kiosk, Address: p.Address}) }
+func (w *words) origin(p *Approve) string {
+	return w.where(Activity{Door: p.Door, Kiosk: p.Kiosk, Address: p.Address})
+}
 
 // names lists people.
 func (w *words) names(list []string) string {
