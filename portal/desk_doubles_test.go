@@ -12,6 +12,7 @@ import (
 	"postern/portal/audit"
 	helpdesk "postern/portal/desk"
 	"postern/portal/enrol"
+	"postern/portal/kiosk"
 	"postern/portal/policy"
 	"postern/portal/web"
 )
@@ -106,7 +107,7 @@ func withDesk(t testing.TB, groups []string, change ...func(*Options)) (*house, 
 	t.Helper()
 	d := &desk{}
 	change = slices.Insert(change, 0, func(o *Options) {
-		o.Web.Desk = &web.Desk{Roles: deskRoles, People: d, Policy: d, Census: d, Recorder: d, Help: &d.help, Level: d, Board: &d.board}
+		o.Web.Desk = &web.Desk{Roles: deskRoles, People: d, Policy: d, Census: d, Recorder: d, Help: &d.help, Level: d, Board: &d.board, Kiosks: noKiosks{}}
 	})
 	h := build(t, change...)
 	h.desk = d
@@ -123,3 +124,20 @@ func asOperator(t testing.TB) (*house, *tab) {
 	h, _ := withDesk(t, operators)
 	return h, h.signedIn()
 }
+
+// noKiosks is a house without shared screens.
+type noKiosks struct{}
+
+func (noKiosks) List(context.Context, helpdesk.Who) ([]kiosk.Device, error) { return nil, nil }
+
+func (noKiosks) Register(context.Context, helpdesk.Who, kiosk.Draft) (kiosk.Device, string, error) {
+	return kiosk.Device{}, "", helpdesk.ErrUnknown
+}
+
+func (noKiosks) Reissue(context.Context, helpdesk.Who, string) (kiosk.Device, string, error) {
+	return kiosk.Device{}, "", helpdesk.ErrUnknown
+}
+func (noKiosks) Rename(context.Context, helpdesk.Who, string, string, string) error {
+	return helpdesk.ErrUnknown
+}
+func (noKiosks) Revoke(context.Context, helpdesk.Who, string) error { return helpdesk.ErrUnknown }

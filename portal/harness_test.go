@@ -33,6 +33,7 @@ type house struct {
 	sessions *rows
 	limits   *limits
 	desk     *desk // what the desk asks, in a house withDesk
+	kiosks   bool  // it has shared screens
 	log      *lockedBuffer
 	stop     context.CancelFunc
 	ended    chan error // what Run returned

@@ -116,7 +116,8 @@ func TestCaseIsBoundToItsBrowser(t *testing.T) {
 // Security case 41: no token, another session's, one from before the case, one in the address.
 func TestEveryPostNeedsItsOwnToken(t *testing.T) {
 	t.Parallel()
-	h := open(t)
+	h := open(t, kiosked)
+	h.kiosks = true
 	for path, fields := range h.posts() {
 		b := h.signedIn()
 		own := b.csrf

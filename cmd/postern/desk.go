@@ -55,7 +55,7 @@ func (p *program) desk(extras extras, own *enrol.Service, limits *limit.Limiter)
 		return nil, err
 	}
 	return &web.Desk{Roles: p.cfg.Access.Roles, People: people, Policy: p.policy, Census: p.census, Recorder: p.db, Help: help, Spoken: p.policy.Spoken(),
-		Level: p.cfg.threat(p.db, p.now), Board: board}, nil
+		Level: p.cfg.threat(p.db, p.now), Board: board, Kiosks: p.kiosks()}, nil
 }
 
 // board is what happened, and who will need help. The census must be there.

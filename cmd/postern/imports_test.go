@@ -46,7 +46,7 @@ var rules = []rule{
 		"the core knows no HTTP, no SQL and no LDAP, so that every door gets the same decisions"},
 	{"portal/enrol/...", []string{"portal/enrol", "portal/access", "portal/audit", "portal/notify", "portal/limit", "portal/policy", "portal/password", "directory", "verify"},
 		"the core knows no HTTP, no SQL and no LDAP, so that every door gets the same decisions"},
-	{"portal/desk/...", []string{"portal/desk", "portal/flow", "portal/access", "portal/audit", "portal/notify", "portal/limit", "portal/policy", "portal/password", "directory", "verify"},
+	{"portal/desk/...", []string{"portal/desk", "portal/flow", "portal/kiosk", "portal/access", "portal/audit", "portal/notify", "portal/limit", "portal/policy", "portal/password", "directory", "verify"},
 		"technicians start cases like any door; there is no second flow"},
 	{"portal/store/...", []string{"portal/store", "portal/flow", "portal/enrol", "portal/desk", "portal/kiosk", "portal/access", "portal/audit",
 		"portal/notify", "portal/policy", "portal/session", "directory", "verify"},

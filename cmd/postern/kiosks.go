@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"postern/portal/access"
+	"postern/portal/desk"
 	"postern/portal/flow"
 	"postern/portal/i18n"
 	"postern/portal/kiosk"
@@ -36,4 +37,10 @@ func (p *program) tidy(ctx context.Context) error {
 		return nil
 	}
 	return errors.Join(p.flow.Reconcile(ctx), p.screens.Left(ctx, session.Kiosk.Idle, leave))
+}
+
+// kiosks are the shared screens as operators manage them.
+func (p *program) kiosks() desk.Kiosks {
+	r := p.cfg.registry(p.db, p.keys, p.now)
+	return desk.Kiosks{Registry: r, All: r.List, Roles: p.cfg.Access.Roles, Now: p.now}
 }

@@ -60,7 +60,7 @@ func (s *Site) askedPage(v *visit, p access.Principal, token string, r flow.Requ
 	}
 	c := r.Case
 	page := &view.Approve{Frame: v.frame(here, faults...), Token: token, Name: c.Person.Name, Login: c.Person.Login, Purpose: c.Purpose,
-		Asked: c.Created, Door: string(c.Door), Kiosk: c.At.Label(), Address: c.Address, Why: c.Said, Proofs: own(c.Kinds()), Passkey: string(r.Ballot.Passkey), TOTP: r.Ballot.TOTP,
+		Asked: c.Created, Door: string(c.Door), Screen: c.At.Label(), Address: c.Address, Why: c.Said, Proofs: own(c.Kinds()), Passkey: string(r.Ballot.Passkey), TOTP: r.Ballot.TOTP,
 		Open: r.Open, Mine: r.Mine, Vouched: r.Vouched, Declined: c.Closed == flow.ReasonDeclined, Until: c.Expires}
 	if r.Open {
 		page.Until = c.Open.Expires

@@ -102,10 +102,11 @@ type Desk struct {
 	Spoken bool
 	Level  Switch
 	Board  Board
+	Kiosks Kiosks
 }
 
 func (d *Desk) whole() bool {
-	return d == nil || d.Roles != nil && d.People != nil && d.Policy != nil && d.Census != nil && d.Recorder != nil && d.Help != nil && d.Level != nil && d.Board != nil
+	return d == nil || d.Roles != nil && d.People != nil && d.Policy != nil && d.Census != nil && d.Recorder != nil && d.Help != nil && d.Level != nil && d.Board != nil && d.Kiosks != nil
 }
 
 // readers may see how everybody stands; everyone has a role;
@@ -143,6 +144,7 @@ func (s *Site) deskRoutes() []route {
 		{path: "/desk/lists/:list.csv", page: s.desk(everyone, s.listCSV)},
 		{path: "/desk/lists/:list", page: s.desk(everyone, s.deskList)},
 	}
+	list = append(list, s.deskKioskRoutes()...)
 	if s.Desk.Spoken {
 		list = append(list, route{path: "/desk/cases/:id/heard", action: s.desked(helpers, s.heard), fields: []field{fieldFactor, fieldAnswer}})
 	}
@@ -193,7 +195,7 @@ func (v *visit) has(may []access.Role) bool {
 }
 
 func (v *visit) rooms() view.Rooms {
-	return view.Rooms{Open: v.has(everyone), Help: v.has(helpers), Policy: v.has(readers), Coverage: v.has(readers), Threat: v.has(operator), Figures: v.has(seers), Lists: v.has(everyone)}
+	return view.Rooms{Open: v.has(everyone), Help: v.has(helpers), Policy: v.has(readers), Coverage: v.has(readers), Threat: v.has(operator), Kiosks: v.has(operator), Figures: v.has(seers), Lists: v.has(everyone)}
 }
 
 func (s *Site) deskIndex(v *visit, p access.Principal) error {

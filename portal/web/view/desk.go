@@ -15,6 +15,7 @@ type Rooms struct {
 	Policy   bool
 	Coverage bool
 	Threat   bool // the switch
+	Kiosks   bool
 	Figures  bool
 	Lists    bool
 }

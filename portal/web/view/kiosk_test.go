@@ -13,6 +13,12 @@ import (
 // kioskSamples are the pages of shared screens, and the pages of a case there.
 func kioskSamples() []sample {
 	f := Frame{CSRF: "tok", Kiosk: &Kiosk{Name: "Ward <3>", Site: "North", Now: sampleNow, Idle: 60, Renew: 200, Keyboard: "auto"}}
+	op := Frame{CSRF: "tok", Person: "op1", Desk: Rooms{Open: true, Kiosks: true}}
+	var kiosks []KioskRow
+	for i, state := range []string{"waiting", "in_use", "quiet", "lapsed", "revoked", "copied"} {
+		kiosks = append(kiosks, KioskRow{ID: state, Name: "Ward <3>", Site: "North", Way: []string{"key", "certificate", "launch"}[i%3], State: state, Until: at(90), Shut: i > 3})
+	}
+	kiosks[1].Seen, kiosks[1].From = at(-5), "192.0.2.17"
 	return []sample{
 		{"kiosk-start", &KioskStart{Frame: f, Offers: []policy.Purpose{policy.Reset, policy.Unlock, policy.Change}, Help: true}, "start", ""},
 		{"kiosk-shut", &KioskShut{Frame: Frame{CSRF: "tok"}}, "start", "kiosk_unknown"},
@@ -26,6 +32,11 @@ func kioskSamples() []sample {
 		{"kiosk-done", &Done{Frame: f, Purpose: policy.Reset, At: sampleNow, Login: "user1", AddPasskey: true, SignedOut: true, Receipt: "P-1", Notified: []string{"u…@example.org"}}, "done", ""},
 		{"kiosk-refused", &Refused{Frame: f, Purpose: policy.Reset, Reason: "too_many_tries", Receipt: "P-1"}, "refused", "neutral"},
 		{"kiosk-expired", &Expired{Frame: f, Purpose: policy.Reset}, "expired", "expired"},
+		{"desk-kiosks", &DeskKiosks{Frame: op, Kiosks: kiosks, Way: "key", Rights: []KioskRight{{"reset", true}, {"help", false}}}, "kiosks", ""},
+		{"desk-kiosks-none", &DeskKiosks{Frame: op, Way: "launch"}, "kiosks", ""},
+		{"desk-kiosk", &DeskKiosk{Frame: op, Row: kiosks[0]}, "kiosk", ""},
+		{"desk-kiosk-given", &DeskKioskGiven{Frame: op, Row: kiosks[0], Secret: "ABCDE-FGHJK", Register: "https://id.example.org/kiosk/register"}, "given", ""},
+		{"desk-kiosk-given-launch", &DeskKioskGiven{Frame: op, Row: kiosks[2], Secret: "id:key"}, "given", ""},
 		{"kiosk-phone", &KioskPhone{Frame: f, Purpose: policy.Reset, Step: "wait", Number: "47", Until: at(5), QR: totp.QRCode{Size: 41, Path: "M1 1h1"}, Link: "https://id.example.org/phone/abc"}, "wait", ""},
 		{"kiosk-phone-you", &KioskPhone{Frame: f, Purpose: policy.Reset, Step: "you"}, "start", ""},
 		{"kiosk-phone-proof", &KioskPhone{Frame: f, Purpose: policy.Reset, Step: "proof"}, "answer", ""},

@@ -25,7 +25,7 @@ type Approve struct {
 	Purpose       policy.Purpose
 	Asked, Until  time.Time
 	Door, Address string
-	Kiosk         string        // the shared screen they are at; empty: none
+	Screen        string        // the shared screen they are at; empty: none
 	Why           string        // what happened, as they say: one of verify.Whys, or empty
 	Helper        string        // the technician who began it; empty: none
 	Proofs        []verify.Kind // what they proved already

@@ -62,8 +62,14 @@ func stray(p Page) *Fault {
 		fields = []string{"password", "confirm"}
 	case *OfferTOTP, *OfferPasskey, *OfferYubiKey:
 		fields = []string{"answer", "name"}
-	case *Link:
+	case *Link, *KioskRegister:
 		fields = []string{"code"}
+	case *Phone:
+		fields = []string{"number"}
+	case *DeskKiosks:
+		fields = []string{"name", "site", "way", "allow"}
+	case *DeskKiosk:
+		fields = []string{"name", "site"}
 	case *DeskPeople:
 		fields = []string{"q"}
 	case *DeskPerson:
@@ -199,7 +205,7 @@ func unfit(p *ApproveUnfit) string {
 
 // origin is where a request came from.
 func (w *words) origin(p *Approve) string {
-	return w.where(Activity{Door: p.Door, Kiosk: p.Kiosk, Address: p.Address})
+	return w.where(Activity{Door: p.Door, Kiosk: p.Screen, Address: p.Address})
 }
 
 // names lists people.
