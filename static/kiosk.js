@@ -84,7 +84,7 @@
     const { challenge, origin } = await (await fetch('/kiosk/challenge', { cache: 'no-store' })).json();
     const id = await print(row.pair.publicKey);
     const answer = await sign(row.pair.privateKey, ['postern kiosk renew v1', origin, id, row.counter, challenge].join('\n'));
-    const body = new URLSearchParams({ csrf: page.dataset.csrf, print: id, counter: row.counter, challenge, answer });
+    const body = new URLSearchParams({ csrf: document.querySelector('[data-csrf]').dataset.csrf, print: id, counter: row.counter, challenge, answer });
     return (await fetch('/kiosk/pass', { method: 'POST', body, credentials: 'same-origin', cache: 'no-store' })).status;
   };
   const alone = (work) => (navigator.locks ? navigator.locks.request('kiosk', work) : work());

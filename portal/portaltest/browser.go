@@ -25,22 +25,37 @@ type Browser struct {
 	stop func()
 }
 
-// StartBrowser starts Chromium; an error when there is none.
-func StartBrowser() (*Browser, error) {
-	path := ""
+func findChromium() (string, error) {
 	for _, name := range []string{"chromium", "chromium-browser", "google-chrome"} {
 		if p, err := exec.LookPath(name); err == nil {
-			path = p
-			break
+			return p, nil
 		}
 	}
-	if path == "" {
-		return nil, exec.ErrNotFound
+	return "", exec.ErrNotFound
+}
+
+// StartBrowser starts Chromium; an error when there is none.
+func StartBrowser() (*Browser, error) {
+	path, err := findChromium()
+	if err != nil {
+		return nil, err
 	}
 	dir, err := os.MkdirTemp("", "postern-chromium")
 	if err != nil {
 		return nil, err
 	}
+	b, err := startIn(path, dir)
+	if err != nil {
+		os.RemoveAll(dir)
+		return nil, err
+	}
+	stop := b.stop
+	b.stop = func() { stop(); os.RemoveAll(dir) }
+	return b, nil
+}
+
+// startIn starts one that keeps its profile in dir.
+func startIn(path, dir string) (*Browser, error) {
 	opts := []chromedp.ExecAllocatorOption{chromedp.ExecPath(path), chromedp.UserDataDir(dir), chromedp.Headless, chromedp.NoSandbox, chromedp.DisableGPU,
 		chromedp.NoFirstRun, chromedp.NoDefaultBrowserCheck, chromedp.Flag("disable-quic", true), chromedp.Flag("disable-background-networking", true),
 		chromedp.Flag("disable-component-update", true), chromedp.Flag("disable-sync", true), chromedp.Flag("disable-dev-shm-usage", true)}
@@ -49,7 +64,6 @@ func StartBrowser() (*Browser, error) {
 	stop := func() {
 		stopCtx()
 		stopAlloc()
-		os.RemoveAll(dir)
 	}
 	if err := chromedp.Run(ctx); err != nil {
 		stop()
