@@ -104,7 +104,13 @@ func TestNothingStaysAtAKiosk(t *testing.T) {
 		t.Errorf("the device's key can leave it: %s", key)
 	}
 
-	screen.Open("/kiosk/reset")
+	for _, path := range []string{"/kiosk", "/kiosk/reset"} {
+		screen.Open(path)
+		if moved := screen.shifts(); moved != "0" {
+			t.Errorf("%s moves under the finger: a layout shift of %s", path, moved)
+		}
+	}
+
 	screen.Fill("login", "user1")
 	screen.Click(`form[action="/kiosk/case/start"] .btn.go`)
 	screen.WantStep("choose")
@@ -158,6 +164,13 @@ func TestNothingStaysAtAKiosk(t *testing.T) {
 	if step := screen.Eval(`location.pathname`); step != "/kiosk/reset" {
 		t.Errorf("a touch does not count: %s", step)
 	}
+}
+
+// shifts is how much of the page has moved after it was shown (W3C Layout Instability).
+func (t *Tab) shifts() string {
+	t.t.Helper()
+	return t.Await(`new Promise((done) => { let sum = 0; new PerformanceObserver((l) => { for (const e of l.getEntries()) sum += e.value; }).observe({ type: 'layout-shift', buffered: true });
+		requestAnimationFrame(() => requestAnimationFrame(() => setTimeout(() => done(String(sum)), 400))); })`)
 }
 
 // cookies are all this browser has, those that scripts cannot see too.

@@ -89,3 +89,30 @@ func TestKioskPagesLeadNowhereElse(t *testing.T) {
 		}
 	}
 }
+
+// The first page of a thin client is under 50 KiB with everything it loads, before compression.
+func TestTheKiosksFirstPageIsLight(t *testing.T) {
+	o, files := opts(t)
+	r, err := New(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, l := range o.Bundle.Languages() {
+		var b bytes.Buffer
+		if err := r.Page(&b, l.Tag, kioskSamples()[0].page); err != nil {
+			t.Fatal(err)
+		}
+		weight := b.Len()
+		for _, e := range elements(t, b.String()) {
+			for _, name := range []string{"src", "href"} {
+				if f, ok := files.Get(e.attrs[name]); ok {
+					weight += len(f.Body)
+				}
+			}
+		}
+		if weight >= 50<<10 {
+			t.Errorf("%s: %d bytes", l.Tag, weight)
+		}
+		t.Logf("%s: %d bytes", l.Tag, weight)
+	}
+}
