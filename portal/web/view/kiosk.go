@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"postern/portal/policy"
+	"postern/verify"
 	"postern/verify/totp"
 )
 
@@ -136,4 +137,35 @@ func (w *words) daySecond(t time.Time) int {
 		return 0
 	}
 	return at.Hour()*3600 + at.Minute()*60 + t.Second()
+}
+
+// typing reports whether people type something on a page, and may need keys for it.
+func typing(p Page) bool {
+	if k := p.top().Kiosk; k == nil || k.Keyboard == "off" {
+		return false
+	}
+	switch p := p.(type) {
+	case *StartForm, *NewPassword:
+		return true
+	case *Answer:
+		return p.Kind != verify.Passkey
+	}
+	return false
+}
+
+// keyLayouts are the keyboards there can be: one for each language.
+func (w *words) keyLayouts() string {
+	var s []string
+	for _, l := range w.langs {
+		s = append(s, l.Tag)
+	}
+	return strings.Join(s, " ")
+}
+
+func (w *words) keyNames() string {
+	var s []string
+	for _, l := range w.langs {
+		s = append(s, l.Name)
+	}
+	return strings.Join(s, "|")
 }
