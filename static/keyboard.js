@@ -13,7 +13,7 @@
   const layouts = {
     en: { keys: ['1234567890', 'qwertyuiop', 'asdfghjkl', 'zxcvbnm.-'] },
     de: { keys: ['1234567890ß', 'qwertzuiopü', 'asdfghjklöä', 'yxcvbnm.-'] },
-    ar: { keys: ['1234567890', 'ضصثقفغعهخحجد', 'شسيبلاتنمكط', 'ئءؤرىةوزظذ.-'], more: ['٠١٢٣٤٥٦٧٨٩', 'أإآٱـ،؛؟', 'ًٌٍَُِّْ', 'لآلألإلا'] },
+    ar: { keys: ['1234567890', 'ضصثقفغعهخحجد', 'شسيبلاتنمكط', 'ئءؤرىةوزظذ.-'], more: ['٠١٢٣٤٥٦٧٨٩', 'أإآـ', 'ًٌٍَُِّْ', '،؛؟'] },
   };
   const order = say.layouts.split(' ').filter((l) => layouts[l]);
   const names = say.names.split('|');
@@ -21,7 +21,8 @@
   let mode = 'low'; // low, once, caps, signs
 
   let field = null;
-  document.addEventListener('focusin', (e) => { if (fields().includes(e.target)) { field = e.target; field.scrollIntoView({ block: 'center' }); } });
+  const show = () => field.scrollIntoView({ block: 'center' }); // above the keys
+  document.addEventListener('focusin', (e) => { if (fields().includes(e.target)) { field = e.target; show(); } });
   const target = () => {
     if (!field || !field.isConnected) { field = fields().includes(document.activeElement) ? document.activeElement : fields()[0]; }
     if (document.activeElement !== field) field.focus({ preventScroll: true });
@@ -97,4 +98,5 @@
   for (const f of fields()) f.setAttribute('inputmode', 'none'); // or the system's own keys would cover the page
   draw();
   board.classList.add('up');
+  if (fields().includes(document.activeElement)) { field = document.activeElement; show(); }
 })();
