@@ -46,6 +46,7 @@ func (h *house) posts() map[string][]string {
 		forms["/desk/cases/:id/act"] = []string{"act", "freeze", "once", anyOnce}
 		forms["/desk/cases/:id/cancel"] = nil
 		forms["/desk/cases/:id/second"] = []string{"decision", "yes"}
+		forms["/desk/calls/:id"] = []string{"number", "47"}
 		forms["/desk/kiosks"] = []string{"name", "Ward 3", "site", "North", "way", "key", "allow_reset", "on"}
 		forms["/desk/kiosks/:id/rename"] = []string{"name", "Ward 3", "site", "North"}
 		forms["/desk/kiosks/:id/code"] = nil
@@ -59,6 +60,7 @@ func (h *house) posts() map[string][]string {
 		forms["/kiosk/case/answer"] = []string{"answer", "000000"}
 		forms["/kiosk/case/password"] = []string{"password", "correct horse", "confirm", "correct horse"}
 		forms["/kiosk/case/cancel"] = nil
+		forms["/kiosk/help"], forms["/kiosk/help/open"] = nil, nil
 		forms["/kiosk/phone"] = []string{"purpose", "reset"}
 		forms["/phone/:code"] = []string{"number", "47"}
 		forms["/phone/start"] = []string{"purpose", "reset", "login", "alice"}

@@ -14,7 +14,7 @@ import (
 // kiosked gives a house shared screens, none of which is registered.
 func kiosked(o *Options) {
 	k := screens{}
-	o.Web.Kiosk = &web.Kiosk{Devices: k, Doors: k, Errands: k, Phones: k, Leaving: k, Carrying: k}
+	o.Web.Kiosk = &web.Kiosk{Devices: k, Doors: k, Errands: k, Phones: k, Leaving: k, Carrying: k, Asking: k, ClaimingAt: k}
 }
 
 // screens knows no device and no errand.
@@ -75,5 +75,13 @@ func (screens) Begun(context.Context, string, string) error { return kiosk.ErrNo
 func (screens) Leave(context.Context, string, access.Screen) error { return nil }
 
 func (screens) Carry(context.Context, string, access.Screen, string, string) (*flow.Case, error) {
+	return nil, flow.ErrNoRequest
+}
+
+func (screens) AskDesk(context.Context, kiosk.Device, string, string) (kiosk.Errand, error) {
+	return kiosk.Errand{}, kiosk.ErrNone
+}
+
+func (screens) ClaimAt(context.Context, string, access.Screen, string, string) (*flow.Case, error) {
 	return nil, flow.ErrNoRequest
 }

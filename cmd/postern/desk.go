@@ -79,7 +79,7 @@ func (p *program) help(own *enrol.Service, limits *limit.Limiter) (*desk.Service
 	return desk.New(desk.Options{Limits: limits, Mends: enrol.Mender{Service: own, Rules: p.policy, Life: p.cfg.Enrolment.Invitation}, Spent: p.db,
 		People: p.people, Roles: p.cfg.Access.Roles, Scope: reach{p.cfg.Access}, Policy: p.policy, Cases: p.flow, Holds: p.flow,
 		Hours: staffed, FourEyes: p.cfg.Access.FourEyes, Cooling: p.cfg.Policy.CoolingOff, Known: p.db, Record: p.db, History: p.db, Sightings: p.people,
-		Counters: p.db, Hands: own, Writes: own, Threats: p.db, Tickets: tickets, Alerts: p.cfg.Alerts.Mail, Now: p.now, Log: p.log})
+		Counters: p.db, Hands: own, Writes: own, Phone: p.screens, Threats: p.db, Tickets: tickets, Alerts: p.cfg.Alerts.Mail, Now: p.now, Log: p.log})
 }
 
 // watch notices changed contacts.

@@ -25,7 +25,7 @@ func (p *program) kiosk() (*web.Kiosk, error) {
 		return nil, err
 	}
 	p.screens = s
-	return &web.Kiosk{Devices: s, Doors: s, Errands: s, Phones: s, Leaving: p.flow, Carrying: p.flow}, nil
+	return &web.Kiosk{Devices: s, Doors: s, Errands: s, Phones: s, Leaving: p.flow, Carrying: p.flow, Asking: s, ClaimingAt: p.flow}, nil
 }
 
 // tidy settles what has no known outcome, and ends what was left at shared screens.

@@ -223,11 +223,11 @@ func (p *program) build(extras extras) error {
 	if err != nil {
 		return err
 	}
-	desk, err := p.desk(extras, own, limits)
+	shared, err := p.kiosk()
 	if err != nil {
 		return err
 	}
-	shared, err := p.kiosk()
+	desk, err := p.desk(extras, own, limits)
 	if err != nil {
 		return err
 	}

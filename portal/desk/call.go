@@ -21,7 +21,8 @@ type Order struct {
 	Purpose policy.Purpose // reset, unlock or assist
 	Cause   string
 	Ticket  string
-	Send    bool // mail the way in as well
+	Send    bool   // mail the way in as well
+	Call    string // of a shared screen, which opens it; empty: who calls does, by a code
 	// Once is what the form carries, so that sent twice it begins one case.
 	Once string
 }
@@ -86,11 +87,18 @@ func (s *Service) open(ctx context.Context, w Who, id directory.ID, o Order, cas
 	if err != nil {
 		return nil, err
 	}
-	c, err := s.Cases.Assist(ctx, flow.AssistRequest{ID: caseID, Purpose: o.Purpose, By: w.by(), Target: u, Cause: o.Cause, Ticket: o.Ticket,
+	call, err := s.at(ctx, w, o.Call)
+	if err != nil {
+		return nil, err
+	}
+	c, err := s.Cases.Assist(ctx, flow.AssistRequest{ID: caseID, At: call.Screen, Purpose: o.Purpose, By: w.by(), Target: u, Cause: o.Cause, Ticket: o.Ticket,
 		Address: w.Address, Lang: w.Lang, Tell: tell, Send: o.Send, Hold: hold})
 	var not *flow.NotServed
 	if errors.As(err, &not) {
 		return nil, s.refused(ctx, w, u, not.Reason, &Refused{not.Reason})
+	}
+	if err == nil && call.ID != "" {
+		err = s.attach(ctx, w, call.ID, c.ID)
 	}
 	return c, err
 }

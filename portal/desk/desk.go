@@ -135,6 +135,7 @@ type Options struct {
 	Counters  Counters
 	Hands     Hands
 	Writes    Writes
+	Phone     Phone // of shared screens
 	Threats   access.Threats
 	Tickets   *regexp.Regexp // what a ticket number looks like
 	Alerts    []string       // mail addresses that hear of every act
@@ -153,7 +154,7 @@ type Service struct {
 // New checks that nothing is missing.
 func New(o Options) (*Service, error) {
 	if o.People == nil || o.Roles == nil || o.Scope == nil || o.Policy == nil || o.Cases == nil || o.Holds == nil || o.Hours == nil || o.FourEyes == nil || o.Known == nil || o.Record == nil || o.History == nil || o.Sightings == nil ||
-		o.Counters == nil || o.Hands == nil || o.Writes == nil || o.Threats == nil || o.Tickets == nil || o.Now == nil || o.Limits == nil || o.Mends == nil || o.Spent == nil {
+		o.Counters == nil || o.Hands == nil || o.Writes == nil || o.Phone == nil || o.Threats == nil || o.Tickets == nil || o.Now == nil || o.Limits == nil || o.Mends == nil || o.Spent == nil {
 		return nil, errors.New("desk: a part is missing")
 	}
 	if o.Log == nil {

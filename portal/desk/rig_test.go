@@ -24,6 +24,7 @@ import (
 
 // rig is a desk over doubles, with a clock.
 type rig struct {
+	phone phone // calls of shared screens
 	*desk.Service
 	t     testing.TB
 	mu    sync.Mutex
@@ -338,7 +339,7 @@ func newRig(t testing.TB) *rig {
 	r.scope = access.Config{Scope: access.Scope{Technician: access.Reach{OUs: []string{"OU=Staff,DC=x"}}}}
 	var err error
 	r.Service, err = desk.New(desk.Options{People: people{r}, Roles: roles, Scope: areas{r}, Policy: r, Cases: cases{r}, Holds: holds{r}, Known: known{r},
-		Hours: func(time.Time) bool { return !r.closed }, FourEyes: areas{r}, Cooling: 24 * time.Hour, Record: r, History: r, Sightings: r, Counters: r, Hands: r, Writes: r, Threats: &r.level,
+		Hours: func(time.Time) bool { return !r.closed }, FourEyes: areas{r}, Cooling: 24 * time.Hour, Record: r, History: r, Sightings: r, Counters: r, Hands: r, Writes: r, Phone: &r.phone, Threats: &r.level,
 		Limits: r, Mends: r, Spent: r, Tickets: regexp.MustCompile(`^INC-[0-9]+$`), Alerts: []string{"security@example.org"}, Now: func() time.Time { return r.now }})
 	if err != nil {
 		t.Fatal(err)

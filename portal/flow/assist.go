@@ -26,6 +26,8 @@ type AssistRequest struct {
 	Address string
 	Lang    string
 	Tell    []string // addresses beside the person's that hear of what comes of it
+	// At is the shared screen that opens it (ClaimAt); the zero one: a code does.
+	At access.Screen
 	// Send mails the way in to the address on file, besides the code to read out.
 	Send bool
 	Hold []string // why it waits for a second technician; empty: it does not
@@ -49,7 +51,7 @@ func (s *Service) Assist(ctx context.Context, r AssistRequest) (*Case, error) {
 		return nil, &NotServed{why}
 	}
 	now := s.Now()
-	c := &Case{ID: cmp.Or(r.ID, s.random(20)), Purpose: r.Purpose, Door: access.Desk, Address: r.Address, Lang: r.Lang, By: r.By, Key: r.Target.ID, Named: r.Target.Login,
+	c := &Case{ID: cmp.Or(r.ID, s.random(20)), Purpose: r.Purpose, Door: access.Desk, At: r.At, Address: r.Address, Lang: r.Lang, By: r.By, Key: r.Target.ID, Named: r.Target.Login,
 		Login: r.Target.Login, Cause: r.Cause, Ticket: r.Ticket, Tell: r.Tell, Send: r.Send, Created: now, Plan: s.Policy.For(access.Desk, r.Purpose, r.Target)}
 	frozen, err := s.observe(ctx, c, r.Target)
 	if err != nil {

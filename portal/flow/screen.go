@@ -67,3 +67,17 @@ func (c *Case) Portable(now time.Time) bool { return c.Carried.IsZero() && c.por
 func (c *Case) portable(now time.Time) bool {
 	return c.Live(now) && c.Outcome.Status == Pending && c.Purpose != policy.Change
 }
+
+// ClaimAt opens a case that a technician began for who stands before a screen that called
+// them, there and nowhere else, once. While it is held for a second technician, and for any
+// other screen, it is ErrNoRequest.
+func (s *Service) ClaimAt(ctx context.Context, id string, at access.Screen, address, lang string) (*Case, error) {
+	now := s.Now()
+	return s.Store.Update(ctx, id, func(_ context.Context, c *Case) (Effects, error) {
+		if !at.Here() || c.Door != access.Desk || c.At.ID != at.ID || !c.Claimed.IsZero() || !c.Live(now) || c.Ghost() || c.OnHold() {
+			return Effects{}, ErrNoRequest
+		}
+		c.Claimed, c.Code, c.Address, c.Lang = now, "", address, lang
+		return Effects{Events: events(s.event(c, "case.claimed", ok))}, nil
+	})
+}

@@ -154,6 +154,9 @@ func (s *Service) secondEvent(c *Case, kind string, o audit.Outcome, by access.P
 // wayIn makes the code that the technician reads out, and the mail with the same
 // way in when it was asked for. Within the transaction that lets the case run.
 func (s *Service) wayIn(ctx context.Context, c *Case) ([]notify.Message, error) {
+	if c.At.Here() {
+		return nil, nil // the screen that called opens it
+	}
 	link := notify.LinkTo{Kind: notify.Claim, Account: c.Key, Case: c.ID, Life: c.Plan.Life}
 	path, err := s.Accounts.AddLink(ctx, link)
 	if err != nil {

@@ -87,6 +87,7 @@ type Helpers interface {
 	Acts
 	Seconds
 	Pasts
+	Screens
 }
 
 // Desk are the parts of the pages for those who run the portal; all are required.
@@ -128,7 +129,8 @@ func (s *Site) deskRoutes() []route {
 		{path: "/desk/coverage", page: s.desk(readers, s.deskCoverage), action: s.desked(readers, s.count)},
 		{path: "/desk/people", page: s.desk(helpers, s.people)},
 		{path: "/desk/people/:id", page: s.desk(helpers, s.person)},
-		{path: "/desk/people/:id/open", action: s.desked(helpers, s.openCase), fields: []field{fieldPurpose, fieldCause, fieldTicket, fieldSend, fieldOnce}},
+		{path: "/desk/people/:id/open", action: s.desked(helpers, s.openCase), fields: []field{fieldPurpose, fieldCause, fieldTicket, fieldSend, fieldCall, fieldOnce}},
+		{path: "/desk/calls/:id", action: s.desked(helpers, s.answerCall), fields: []field{fieldNumber}},
 		{path: "/desk/cases/:id", page: s.desk(helpers, s.deskCase)},
 		{path: "/desk/cases/:id/match", action: s.desked(helpers, s.match), fields: []field{fieldNumber, fieldOnce}},
 		{path: "/desk/cases/:id/act", action: s.desked(helpers, s.act), fields: []field{fieldAct, fieldWhich, fieldOnce}},
@@ -198,12 +200,18 @@ func (v *visit) rooms() view.Rooms {
 	return view.Rooms{Open: v.has(everyone), Help: v.has(helpers), Policy: v.has(readers), Coverage: v.has(readers), Threat: v.has(operator), Kiosks: v.has(operator), Figures: v.has(seers), Lists: v.has(everyone)}
 }
 
-func (s *Site) deskIndex(v *visit, p access.Principal) error {
+func (s *Site) deskIndex(v *visit, p access.Principal) error { return s.board(v, p, fiber.StatusOK) }
+
+func (s *Site) board(v *visit, p access.Principal, status int, faults ...view.Fault) error {
 	list, err := s.waitings(v, p)
 	if err != nil {
 		return err
 	}
-	return v.page(fiber.StatusOK, &view.DeskIndex{Frame: v.frame(""), Waiting: list})
+	calls, err := s.ringing(v, p)
+	if err != nil {
+		return err
+	}
+	return v.page(status, &view.DeskIndex{Frame: v.frame("/desk", faults...), Waiting: list, Calls: calls})
 }
 
 // note records that p looked at something about others, before it is shown. What

@@ -45,6 +45,7 @@ func (s *Site) deskCasePage(v *visit, p access.Principal, id string, faults ...v
 	page := &view.DeskCase{Once: once, Frame: v.frame(casePath(c.ID), faults...), ID: c.ID, Whom: string(c.Key), Login: c.Named, Purpose: c.Purpose, Cause: c.Cause,
 		Ticket: c.Ticket, Stage: stage(c, c.Next(s.Now())), Code: c.Code, Link: s.origin + "/link", Proofs: c.Kinds(), Until: c.Expires, Reason: string(c.Why()), Receipt: c.Outcome.Receipt,
 		Still: v.Query("refresh") == "off"}
+	page.Screen = c.At.Label()
 	if c.Person != nil {
 		page.Name = c.Person.Name
 	}

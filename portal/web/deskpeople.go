@@ -111,6 +111,9 @@ func (s *Site) personPage(v *visit, p access.Principal, id directory.ID, path st
 	} else if u.State.Locked {
 		page.Purpose = policy.Unlock
 	}
+	if page.Calling, err = s.calling(v, p); err != nil {
+		return nil, err
+	}
 	if a.Open != nil {
 		page.Case, page.Can = a.Open.ID, false
 	}
@@ -123,7 +126,7 @@ func (s *Site) openCase(v *visit, f form, p access.Principal) error {
 	if err != nil {
 		return err
 	}
-	o := desk.Order{Purpose: policy.Purpose(f["purpose"]), Cause: f["cause"], Ticket: f["ticket"], Send: f["send"] == "yes", Once: f["once"]}
+	o := desk.Order{Purpose: policy.Purpose(f["purpose"]), Cause: f["cause"], Ticket: f["ticket"], Send: f["send"] == "yes", Call: f["call"], Once: f["once"]}
 	c, err := s.Desk.Help.Open(v.ctx(), v.at(p), id, o)
 	if err == nil {
 		return v.to(casePath(c.ID))

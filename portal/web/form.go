@@ -44,6 +44,7 @@ var (
 	fieldWhich    = field{name: "which", max: 64, optional: true}
 	fieldSearch   = field{name: "q", max: 512, optional: true}
 	fieldDoor     = field{name: "door", max: 16}
+	fieldCall     = field{name: "call", max: 32, optional: true}
 	fieldPublic   = field{name: "public", max: 512}
 	fieldPrint    = field{name: "print", max: 64}
 	fieldCounter  = field{name: "counter", max: 20}

@@ -41,6 +41,9 @@ type Kiosk struct {
 	Phones   Phones
 	Leaving  Leaving
 	Carrying Carrying
+
+	Asking     Asking
+	ClaimingAt ClaimingAt
 }
 
 const (
@@ -119,7 +122,7 @@ func (s *Site) kioskRoutes() []route {
 	for _, p := range []policy.Purpose{policy.Reset, policy.Unlock, policy.Change} {
 		list = append(list, route{path: kioskHome + "/" + string(p), page: s.there(s.kioskPurpose(p))})
 	}
-	return append(list, s.phoneRoutes()...)
+	return append(append(list, s.phoneRoutes()...), s.helpRoutes()...)
 }
 
 // there serves registered devices alone. All others get the page that says so, and that

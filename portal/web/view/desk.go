@@ -24,6 +24,14 @@ type Rooms struct {
 type DeskIndex struct {
 	Frame
 	Waiting []Waiting // for a second technician
+	Calls   []Ringing // of shared screens; posts number to /desk/calls/{id}
+}
+
+// Ringing is a shared screen that calls.
+type Ringing struct {
+	ID, Name, Site string
+	Since          time.Time
+	Lang           string
 }
 
 // DeskProof stands in place of a page of the desk until its reader has proved

@@ -50,6 +50,7 @@ type DeskPerson struct {
 	Purpose            policy.Purpose
 	Purposes           []policy.Purpose
 	Cause, Ticket      string
+	Calling            Ringing // the shared screen whose call was taken; zero: none
 }
 
 // DeskCase is GET /desk/cases/{id} for who began it. Stage is one of code,
@@ -63,6 +64,7 @@ type DeskCase struct {
 	Purpose       policy.Purpose
 	Cause, Ticket string
 	Stage         string
+	Screen        string // the shared screen that opens it; empty: a code does
 	Code          string // to read out; gone once it was used
 	Link          string // where they type it
 	Proofs        []verify.Kind

@@ -69,6 +69,35 @@ type KioskPhone struct {
 	Link    string
 }
 
+// KioskHelp is GET /kiosk/help; posts nothing to the same, and at the step ready to
+// …/open.
+type KioskHelp struct {
+	Frame
+	Step   string // ask, wait, taken, ready, over
+	Number string // to tell the help desk
+	Until  time.Time
+	Helper string // who took the call
+}
+
+// Stage is the step of the page.
+func (p *KioskHelp) Stage() string {
+	switch p.Step {
+	case "ask":
+		return "start"
+	case "taken":
+		return "applying"
+	case "ready":
+		return "choose"
+	case "over":
+		return "expired"
+	}
+	return p.Step
+}
+
+// waits: but for the question itself it looks again.
+func (*KioskHelp) waits()       {}
+func (*KioskHelp) file() string { return "kiosk-help" }
+
 // Phone is GET /phone/{code}, on the phone; posts number to the same path.
 type Phone struct {
 	Frame

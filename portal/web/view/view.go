@@ -239,7 +239,7 @@ func pages() []Page {
 		&Remove{Method: Method{Kind: "totp"}}, &ActivityLog{}, &Help{Topic: Topics()[0]}, &Demo{},
 		&DeskIndex{}, &DeskPeople{Found: []Hit{{}}}, &DeskPerson{}, &DeskCase{Purpose: "reset", Stage: "code"}, &DeskHold{Purpose: "reset", Waiting: Waiting{Reasons: []string{""}}}, &DeskEvidence{Purpose: "reset", Door: "desk"}, &DeskProof{}, &DeskPolicy{Who: &Explained{}}, &DeskCoverage{Count: &Count{}}, &DeskThreat{Frame: Frame{Threat: &Threat{}}},
 		&DeskFigures{Shown: &Figures{Coverage: &Count{}}}, &DeskLists{}, &DeskList{List: "locked", People: []ListedRow{{}}},
-		&KioskStart{}, &KioskShut{}, &KioskRegister{}, &DeskKiosks{}, &DeskKiosk{Row: KioskRow{Way: "key"}}, &DeskKioskGiven{}, &KioskPhone{Purpose: "reset", Step: "wait"}, &Phone{}}
+		&KioskStart{}, &KioskShut{}, &KioskRegister{}, &DeskKiosks{}, &DeskKiosk{Row: KioskRow{Way: "key"}}, &DeskKioskGiven{}, &KioskHelp{Step: "ask"}, &KioskPhone{Purpose: "reset", Step: "wait"}, &Phone{}}
 }
 
 func readIcons(o Options) (map[string]string, error) {

@@ -1,0 +1,114 @@
+package desk_test
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"testing"
+	"time"
+
+	"postern/directory"
+	"postern/portal/access"
+	"postern/portal/audit"
+	"postern/portal/desk"
+	"postern/portal/kiosk"
+)
+
+// phone has one call, at most, and who took it.
+type phone struct {
+	call  kiosk.Errand
+	taker directory.ID
+	gone  bool // the person has left
+	fail  error
+}
+
+func (p *phone) Calls(context.Context) ([]kiosk.Errand, error) { return []kiosk.Errand{p.call}, p.fail }
+
+func (p *phone) TakeCall(_ context.Context, id, number string, by audit.Event) (kiosk.Errand, error) {
+	switch {
+	case p.fail != nil:
+		return kiosk.Errand{}, p.fail
+	case id != p.call.ID || p.taker != "":
+		return kiosk.Errand{}, kiosk.ErrNone
+	case number != p.call.Number:
+		return kiosk.Errand{}, &kiosk.WrongNumber{Left: 2}
+	}
+	p.taker = by.Actor
+	return p.call, nil
+}
+
+func (p *phone) Taken(_ context.Context, who directory.ID) (kiosk.Errand, error) {
+	if p.fail != nil {
+		return kiosk.Errand{}, p.fail
+	}
+	if p.taker == "" || p.taker != who {
+		return kiosk.Errand{}, kiosk.ErrNone
+	}
+	return p.call, nil
+}
+
+func (p *phone) Attach(_ context.Context, id string, who directory.ID, caseID string) error {
+	if p.gone || id != p.call.ID || who != p.taker {
+		return kiosk.ErrNone
+	}
+	p.call.Case = caseID
+	return p.fail
+}
+
+var ward = access.Screen{ID: "K1", Name: "Ward 3", Site: "North"}
+
+// A case goes to the screen that called its technician, and to no other.
+func TestACaseIsPushedOntoNoScreenThatDidNotCall(t *testing.T) {
+	r := newRig(t)
+	r.phone.call = kiosk.Errand{ID: "E1", Kind: kiosk.ToDesk, Screen: ward, Number: "47"}
+	w, rival := r.who("x:tech", time.Minute), r.who("x:lead", time.Minute)
+	begin := func(by desk.Who, call string) error {
+		o := order
+		o.Call, o.Once = call, r.once()
+		_, err := r.Open(t.Context(), by, "x:ann", o)
+		return err
+	}
+	if err := begin(w, "E1"); !errors.Is(err, desk.ErrUnknown) {
+		t.Errorf("a call that was not taken: %v", err)
+	}
+	if err := r.Answer(t.Context(), w, "E1", "11"); !errors.As(err, new(*kiosk.WrongNumber)) {
+		t.Errorf("a wrong number: %v", err)
+	}
+	if err := r.Answer(t.Context(), r.who("x:tech", time.Hour), "E1", "47"); !errors.Is(err, desk.ErrStale) {
+		t.Errorf("an old proof: %v", err)
+	}
+	if err := r.Answer(t.Context(), r.who("x:ann", time.Minute), "E1", "47"); !errors.Is(err, desk.ErrUnknown) {
+		t.Errorf("somebody without a role: %v", err)
+	}
+	if err := r.Answer(t.Context(), w, "E1", "47"); err != nil {
+		t.Fatal(err)
+	}
+	if err := r.Answer(t.Context(), rival, "E1", "47"); !errors.Is(err, desk.ErrUnknown) {
+		t.Errorf("taken twice: %v", err)
+	}
+	if err := begin(rival, "E1"); !errors.Is(err, desk.ErrUnknown) {
+		t.Errorf("another technician's call: %v", err)
+	}
+	if err := begin(w, "E2"); !errors.Is(err, desk.ErrUnknown) {
+		t.Errorf("another screen's call: %v", err)
+	}
+	r.phone.fail = errors.New("gone")
+	if err := begin(w, "E1"); err == nil || errors.Is(err, desk.ErrUnknown) {
+		t.Errorf("without a store: %v", err)
+	}
+	if r.phone.fail = nil; len(r.began) > 0 {
+		t.Fatalf("cases were begun: %v", r.began)
+	}
+	// The person has left: the case ends before anybody can walk it.
+	r.phone.gone = true
+	if err := begin(w, "E1"); err == nil || len(r.did) != 1 || !strings.HasPrefix(r.did[0], "withdraw ") {
+		t.Errorf("nobody is there any more: %v, %v", err, r.did)
+	}
+	r.phone.gone = false
+	if err := begin(r.who("x:tech", time.Minute), "E1"); err != nil && !errors.As(err, new(*desk.Refused)) {
+		t.Error(err)
+	}
+	if last := r.began[len(r.began)-1]; last.At != ward {
+		t.Errorf("it is for %+v", last.At)
+	}
+}
