@@ -117,4 +117,3 @@ func (s *Service) callEvent(e Errand, kind string, o audit.Outcome, by audit.Eve
 	ev.Actor, ev.ActorName, ev.Door = by.Actor, by.ActorName, by.Door
 	return ev
 }
-
