@@ -219,7 +219,7 @@ func (s *Site) wipe(v *visit) error {
 		}
 	}
 	if was.Errand != "" {
-		if err := s.Kiosk.Errands.EndErrand(v.ctx(), was.Errand, v.device.Screen()); err != nil {
+		if err := s.endErrand(v, was.Errand); err != nil {
 			return &down{err}
 		}
 	}
