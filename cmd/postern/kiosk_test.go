@@ -468,8 +468,74 @@ func TestLeavingEndsTheCall(t *testing.T) {
 	tech.open(who, "person")
 	choice := tech.find(callChoice)
 	screen.follow("/kiosk")
+	tech.open("/desk", "desk")
+	if strings.Contains(tech.Page.Body, choice) {
+		t.Error("the desk still has a call that is over")
+	}
+	tech.open(who, "person")
 	if err := tech.Post(who+"/open", "purpose", "reset", "cause", "at the ward", "ticket", "INC-9", "call", choice, "once", tech.find(onceField)); err != nil || tech.Page.Status == 200 {
 		t.Errorf("a case begins for nobody: %d %s", tech.Page.Status, tech.Page.Step())
 	}
 	screen.open("/kiosk/help", "start")
+}
+
+// A case that was begun for a screen ends when the person leaves before it is opened: the
+// next one there does not find it, and the technician reads that nobody is there.
+func TestACaseForWhoHasLeftEnds(t *testing.T) {
+	r := startDemo(t, t.TempDir())
+	screen, tech := r.launch(), r.visit()
+	tech.enter(r.person("tech1"))
+	here := r.begins(screen, tech, "user3")
+	screen.open("/kiosk/help", "choose")
+	kept := screen.Cookie("__Host-postern")
+	screen.follow("/kiosk")
+	tech.open(here, "refused")
+	// Not even with the session of who was there.
+	screen.SetCookie("__Host-postern", kept)
+	if err := screen.Post("/kiosk/help/open"); err != nil || screen.Page.Status == 200 || screen.Page.Location == "/kiosk/case" {
+		t.Errorf("it opens for the next person: %d to %q", screen.Page.Status, screen.Page.Location)
+	}
+}
+
+// What a technician has begun is opened at the screen itself: no phone takes it along, no
+// second call of the same device leaves it open, and one who found nobody ends the call.
+func TestACalledCaseStaysAtItsScreen(t *testing.T) {
+	r := startDemo(t, t.TempDir())
+	screen, tech := r.launch(), r.visit()
+	tech.enter(r.person("tech1"))
+	r.begins(screen, tech, "user3")
+	screen.open("/kiosk/help", "choose")
+	screen.send("/kiosk/help/open", "choose")
+	if strings.Contains(screen.Page.Body, `action="/kiosk/phone"`) {
+		t.Error("a phone is offered")
+	}
+	if err := screen.Post("/kiosk/phone", "purpose", "reset"); err != nil || screen.Page.Status != 409 {
+		t.Errorf("a phone takes it: %d to %q", screen.Page.Status, screen.Page.Location)
+	}
+	screen.open("/kiosk/case", "choose")
+
+	screen.follow("/kiosk")
+	screen.open("/kiosk/help", "start")
+	screen.send("/kiosk/help", "wait")
+	tech.open("/desk", "desk")
+	call := tech.find(callPath)
+	tech.send(call, "people", "number", screen.find(plate))
+	tech.says("At <bdi>Ward 4 lobby</bdi>, <bdi>North</bdi>")
+	tech.send(call+"/end", "desk")
+	screen.open("/kiosk/help", "expired")
+	screen.send("/kiosk/help", "wait")
+}
+
+// begins answers the call of screen with a case for login, and returns its page.
+func (r *running) begins(screen, tech walk, login string) string {
+	r.t.Helper()
+	screen.open("/kiosk/help", "start")
+	screen.send("/kiosk/help", "wait")
+	tech.open("/desk", "desk")
+	tech.send(tech.find(callPath), "people", "number", screen.find(plate))
+	tech.open("/desk/people?q="+login, "people")
+	who := tech.find(idPath)
+	tech.open(who, "person")
+	tech.send(who+"/open", "code", "purpose", "reset", "cause", "at the ward", "ticket", "INC-9", "call", tech.find(callChoice), "once", tech.find(onceField))
+	return tech.find(casePath)
 }

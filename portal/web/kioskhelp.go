@@ -60,9 +60,11 @@ func (s *Site) helpPage(v *visit) error {
 	p := &view.KioskHelp{Frame: v.frame(kioskHelp), Step: "ask", Number: e.Number, Until: e.Expires, Helper: e.ByName}
 	switch now := s.Now(); {
 	case e.ID == "":
+	case e.Ended:
+		p.Step = "over"
 	case c != nil && c.Claimed.IsZero() && c.Live(now) && !c.OnHold():
 		p.Step = "ready"
-	case c != nil && c.OnHold() && c.Live(now), e.Case == "" && e.By != "" && !e.Ended && now.Before(e.Expires):
+	case c != nil && c.OnHold() && c.Live(now), e.Case == "" && e.By != "" && now.Before(e.Expires):
 		p.Step = "taken"
 	case e.By == "" && !e.Over(now):
 		p.Step = "wait"
@@ -96,13 +98,33 @@ func (s *Site) called(v *visit) (e kiosk.Errand, c *flow.Case, err error) {
 	return e, c, nil
 }
 
+// hangUpHere ends an errand of this screen. It returns the case that a technician began for
+// it, which is nobody's now: the next person must not find it ready, nor the technician
+// wait for somebody who has left.
+func (s *Site) hangUpHere(v *visit, id string) (caseID string, err error) {
+	if id == "" {
+		return "", nil
+	}
+	if err := s.Kiosk.Errands.EndErrand(v.ctx(), id, v.device.Screen()); err != nil {
+		return "", &down{err}
+	}
+	e, err := s.Kiosk.Errands.Errand(v.ctx(), id, v.device.Screen()) // after the end: no case comes to it now
+	switch {
+	case errors.Is(err, kiosk.ErrNone), err == nil && e.Kind != kiosk.ToDesk:
+		return "", nil
+	case err != nil:
+		return "", &down{err}
+	}
+	return e.Case, nil
+}
+
 // goOn opens the technician's case at this screen.
 func (s *Site) goOn(v *visit, _ form) error {
 	e, c, err := s.called(v)
 	if err != nil {
 		return err
 	}
-	if c == nil {
+	if c == nil || e.Ended {
 		return flow.ErrConflict
 	}
 	if c, err = s.Kiosk.ClaimingAt.ClaimAt(v.ctx(), e.Case, v.device.Screen(), v.client.String(), v.lang); errors.Is(err, flow.ErrNoRequest) {

@@ -210,16 +210,15 @@ func (s *Site) wipe(v *visit) error {
 	if err != nil {
 		return &down{err}
 	}
-	for _, id := range slices.Compact([]string{before, was.Case}) {
+	called, err := s.hangUpHere(v, was.Errand)
+	if err != nil {
+		return err
+	}
+	for _, id := range slices.Compact([]string{before, was.Case, called}) {
 		if id == "" {
 			continue
 		}
 		if err := s.Kiosk.Leaving.Leave(v.ctx(), id, v.device.Screen()); err != nil && !errors.Is(err, flow.ErrNoCase) {
-			return &down{err}
-		}
-	}
-	if was.Errand != "" {
-		if err := s.Kiosk.Errands.EndErrand(v.ctx(), was.Errand, v.device.Screen()); err != nil {
 			return &down{err}
 		}
 	}
