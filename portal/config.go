@@ -30,6 +30,9 @@ type Config struct {
 type TLS struct {
 	CertFile string `yaml:"cert_file"`
 	KeyFile  string `yaml:"key_file"`
+	// ClientCA holds the authorities that issue the certificates of kiosks. Browsers
+	// without such a certificate are not asked for one. Empty: nobody is.
+	ClientCA string `yaml:"client_ca"`
 }
 
 // On reports whether the portal speaks TLS itself.
@@ -59,6 +62,9 @@ func (c Config) Validate() []error {
 		add("tls.key_file: missing beside tls.cert_file")
 	case c.TLS.CertFile == "" && c.TLS.KeyFile != "":
 		add("tls.cert_file: missing beside tls.key_file")
+	}
+	if c.TLS.ClientCA != "" && !c.TLS.On() {
+		add("tls.client_ca: needs tls.cert_file and tls.key_file: a proxy in front would see the certificates, and Postern not")
 	}
 	if _, err := c.proxies(); err != nil {
 		faults = append(faults, err)

@@ -15,11 +15,11 @@ func TestConfigFaultsAreNamed(t *testing.T) {
 		want   string // empty: no fault
 	}{
 		{"behind a proxy", func(*Config) {}, ""},
-		{"own TLS", func(c *Config) { c.TrustedProxies, c.TLS = nil, TLS{"c.pem", "k.pem"} }, ""},
+		{"own TLS", func(c *Config) { c.TrustedProxies, c.TLS = nil, TLS{CertFile: "c.pem", KeyFile: "k.pem"} }, ""},
 		{"demo", func(c *Config) { c.TrustedProxies, c.PublicURL = nil, "http://localhost:8080" }, ""},
 		{"https by nobody", func(c *Config) { c.TrustedProxies = nil }, "public_url: is https, but"},
 		{"http elsewhere", func(c *Config) { c.PublicURL = "http://id.example.org" }, "public_url: "},
-		{"TLS and http", func(c *Config) { c.PublicURL, c.TLS = "http://localhost", TLS{"c.pem", "k.pem"} }, "public_url: is http"},
+		{"TLS and http", func(c *Config) { c.PublicURL, c.TLS = "http://localhost", TLS{CertFile: "c.pem", KeyFile: "k.pem"} }, "public_url: is http"},
 		{"no URL", func(c *Config) { c.PublicURL = "" }, "public_url: missing"},
 		{"no scheme", func(c *Config) { c.PublicURL = "id.example.org" }, "public_url: "},
 		{"other scheme", func(c *Config) { c.PublicURL = "javascript://id.example.org" }, "public_url: "},
@@ -29,6 +29,7 @@ func TestConfigFaultsAreNamed(t *testing.T) {
 		{"upper case", func(c *Config) { c.PublicURL = "https://ID.example.org" }, "public_url: "},
 		{"usual port", func(c *Config) { c.PublicURL += ":443" }, "public_url: "},
 		{"half of TLS", func(c *Config) { c.TLS.CertFile = "c.pem" }, "tls.key_file: "},
+		{"kiosks' authorities without TLS", func(c *Config) { c.TLS.ClientCA = "ca.pem" }, "tls.client_ca: "},
 		{"other half of TLS", func(c *Config) { c.TLS.KeyFile = "k.pem" }, "tls.cert_file: "},
 		{"proxy that is none", func(c *Config) { c.TrustedProxies[1] = "proxy.local" }, "trusted_proxies[1]: "},
 		{"everybody a proxy", func(c *Config) { c.TrustedProxies[0] = "0.0.0.0/0" }, "trusted_proxies[0]: "},

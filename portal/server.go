@@ -74,6 +74,9 @@ func New(o Options) (*Server, error) {
 			return nil, err
 		}
 		s.tls = &tls.Config{GetCertificate: cert.get, MinVersion: tls.VersionTLS12, NextProtos: []string{"http/1.1"}}
+		if err := o.Config.TLS.clients(s.tls); err != nil {
+			return nil, err
+		}
 	}
 	if o.Config.Admin != "" && o.Admin != nil {
 		s.admin = &http.Server{Handler: o.Admin, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: time.Minute, MaxHeaderBytes: 16 << 10}

@@ -261,7 +261,7 @@ func TestRenewedCertificateIsTakenUp(t *testing.T) {
 			}
 		}
 	}
-	put(TLS{renewed.KeyFile, renewed.KeyFile}, now.Add(time.Hour))
+	put(TLS{CertFile: renewed.KeyFile, KeyFile: renewed.KeyFile}, now.Add(time.Hour))
 	now = now.Add(2 * time.Minute)
 	if got, err := c.get(nil); err != nil || got != first {
 		t.Errorf("a broken renewal was taken up: %v", err)
@@ -274,7 +274,7 @@ func TestRenewedCertificateIsTakenUp(t *testing.T) {
 	if got, _ := c.get(nil); got == first {
 		t.Error("the renewal was not taken up")
 	}
-	if _, err := loadCertificate(TLS{"/none/c.pem", "/none/k.pem"}, time.Now, nil); err == nil {
+	if _, err := loadCertificate(TLS{CertFile: "/none/c.pem", KeyFile: "/none/k.pem"}, time.Now, nil); err == nil {
 		t.Error("a missing certificate was taken")
 	}
 }
@@ -294,7 +294,7 @@ func makeCertificate(t *testing.T, name string) (*x509.CertPool, TLS) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	files := TLS{filepath.Join(t.TempDir(), "c.pem"), filepath.Join(t.TempDir(), "k.pem")}
+	files := TLS{CertFile: filepath.Join(t.TempDir(), "c.pem"), KeyFile: filepath.Join(t.TempDir(), "k.pem")}
 	for path, b := range map[string]*pem.Block{files.CertFile: {Type: "CERTIFICATE", Bytes: der}, files.KeyFile: {Type: "PRIVATE KEY", Bytes: keyDER}} {
 		if err := os.WriteFile(path, pem.EncodeToMemory(b), 0o600); err != nil {
 			t.Fatal(err)

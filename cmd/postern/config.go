@@ -163,7 +163,7 @@ func parse(data []byte, folder string, env func(string) (string, bool)) (Config,
 // resolve turns relative paths into absolute ones and references into secrets.
 func (c *Config) resolve(r *reader, sec *secrets) {
 	for _, p := range []*string{&c.Keys, &c.Store.Path, &c.Overlay.Static, &c.Overlay.Templates, &c.Overlay.Locales,
-		&c.Portal.TLS.CertFile, &c.Portal.TLS.KeyFile, &c.Mail.CAFile, &c.SMS.CAFile, &c.Factors.YubiKey.Keys,
+		&c.Portal.TLS.CertFile, &c.Portal.TLS.KeyFile, &c.Portal.TLS.ClientCA, &c.Mail.CAFile, &c.SMS.CAFile, &c.Factors.YubiKey.Keys,
 		&c.Factors.Passkey.Metadata, &c.Factors.Passkey.MetadataRoot,
 		&c.Password.Breached, &c.Password.BreachedCAFile} {
 		*p = sec.place(*p)

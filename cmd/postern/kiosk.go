@@ -21,7 +21,7 @@ func (c *cli) kiosk() *cobra.Command {
 	return group(&cobra.Command{
 		Use:   "kiosk",
 		Short: "Shared screens: kiosks and the links of logon screens",
-	}, c.kioskRegister(), c.kioskList(), c.kioskRename(), c.kioskAllow(), c.kioskCode(), c.kioskRevoke())
+	}, c.kioskRegister(), c.kioskList(), c.kioskRename(), c.kioskAllow(), c.kioskCode(), c.kioskRevoke(), c.kioskFiles())
 }
 
 // registry is how kiosks are managed, by whoever is let in here.

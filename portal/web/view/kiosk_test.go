@@ -6,6 +6,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/chromedp/chromedp"
+
 	"postern/portal/policy"
 	"postern/verify/totp"
 )
@@ -120,5 +122,26 @@ func TestTheKiosksFirstPageIsLight(t *testing.T) {
 			t.Errorf("%s: %d bytes", l.Tag, weight)
 		}
 		t.Logf("%s: %d bytes", l.Tag, weight)
+	}
+}
+
+// What is touched at a shared screen is 48 px high at least, whatever the screen's size, and
+// nothing is wider than it.
+func TestTargetsAtAKioskAreLarge(t *testing.T) {
+	_, base, ctx := browse(t)
+	for _, sample := range kioskSamples() {
+		if sample.page.top().Kiosk == nil {
+			continue
+		}
+		for _, width := range []int64{360, 800} {
+			var wide int
+			var small string
+			do(t, ctx, chromedp.EmulateViewport(width, 600), chromedp.Navigate(base+"/"+sample.name),
+				chromedp.Evaluate(`document.documentElement.scrollWidth`, &wide),
+				chromedp.Evaluate(`[...document.querySelectorAll('button, input:not([type=hidden]):not(.vh), select, summary, a:not(.skip)')].filter(e => e.offsetParent && e.getBoundingClientRect().height < 47.5).map(e => e.outerHTML.slice(0, 80) + e.getBoundingClientRect().height).join()`, &small))
+			if wide > int(width) || small != "" {
+				t.Errorf("%s at %d: %d px wide, too small: %s", sample.name, width, wide, small)
+			}
+		}
 	}
 }
