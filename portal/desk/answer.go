@@ -15,7 +15,7 @@ import (
 type Phone interface {
 	// Calls are those that nobody has taken, and who's own with no case yet.
 	Calls(ctx context.Context, who directory.ID) ([]kiosk.Errand, error)
-	TakeCall(ctx context.Context, id, number string, by audit.Event) (kiosk.Errand, error)
+	TakeCall(ctx context.Context, id, number, name string, by audit.Event) (kiosk.Errand, error)
 	CloseCall(ctx context.Context, id string, by audit.Event) error
 	Attach(ctx context.Context, id string, who directory.ID, caseID string) error
 }
@@ -36,7 +36,7 @@ func (s *Service) Answer(ctx context.Context, w Who, id, number string) error {
 	if _, err := s.acts(w); err != nil {
 		return err
 	}
-	_, err := s.Phone.TakeCall(ctx, id, number, w.calling())
+	_, err := s.Phone.TakeCall(ctx, id, number, cmp.Or(w.Principal.User.Name, w.Principal.User.Login), w.calling())
 	if errors.As(err, new(*kiosk.WrongNumber)) {
 		return err
 	}
@@ -63,19 +63,22 @@ func known(err error) error {
 	return unavailable(err)
 }
 
-// at is the screen an order is for: that of a call w has taken. ErrUnknown when it is
+// at is the screen an order is for: that of a call w has taken. *Refused when it is
 // another's, or over: a case is pushed onto no screen that did not call.
 func (s *Service) at(ctx context.Context, w Who, call string) (kiosk.Errand, error) {
 	if call == "" {
 		return kiosk.Errand{}, nil
 	}
 	list, err := s.Ringing(ctx, w)
+	if err != nil {
+		return kiosk.Errand{}, err
+	}
 	for _, e := range list {
 		if e.ID == call && e.By == w.Principal.ID {
-			return e, err
+			return e, nil
 		}
 	}
-	return kiosk.Errand{}, cmp.Or(err, ErrUnknown)
+	return kiosk.Errand{}, &Refused{"call_over"}
 }
 
 // attach tells the screen of the case. When the person has left meanwhile, it ends.

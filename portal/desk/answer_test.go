@@ -11,6 +11,7 @@ import (
 	"postern/portal/access"
 	"postern/portal/audit"
 	"postern/portal/desk"
+	"postern/portal/flow"
 	"postern/portal/kiosk"
 )
 
@@ -29,7 +30,7 @@ func (p *phone) Calls(_ context.Context, who directory.ID) ([]kiosk.Errand, erro
 	return []kiosk.Errand{p.call}, nil
 }
 
-func (p *phone) TakeCall(_ context.Context, id, number string, by audit.Event) (kiosk.Errand, error) {
+func (p *phone) TakeCall(_ context.Context, id, number, _ string, by audit.Event) (kiosk.Errand, error) {
 	switch {
 	case p.fail != nil:
 		return kiosk.Errand{}, p.fail
@@ -68,13 +69,14 @@ func TestACaseIsPushedOntoNoScreenThatDidNotCall(t *testing.T) {
 	r := newRig(t)
 	r.phone.call = kiosk.Errand{ID: "E1", Kind: kiosk.ToDesk, Screen: ward, Number: "47"}
 	w, rival := r.who("x:tech", time.Minute), r.who("x:lead", time.Minute)
+	var over *desk.Refused
 	begin := func(by desk.Who, call string) error {
 		o := order
 		o.Call, o.Once = call, r.once()
 		_, err := r.Open(t.Context(), by, "x:ann", o)
 		return err
 	}
-	if err := begin(w, "E1"); !errors.Is(err, desk.ErrUnknown) {
+	if err := begin(w, "E1"); !errors.As(err, &over) {
 		t.Errorf("a call that was not taken: %v", err)
 	}
 	if err := r.Answer(t.Context(), w, "E1", "11"); !errors.As(err, new(*kiosk.WrongNumber)) {
@@ -92,14 +94,19 @@ func TestACaseIsPushedOntoNoScreenThatDidNotCall(t *testing.T) {
 	if err := r.Answer(t.Context(), rival, "E1", "47"); !errors.Is(err, desk.ErrUnknown) {
 		t.Errorf("taken twice: %v", err)
 	}
-	if err := begin(rival, "E1"); !errors.Is(err, desk.ErrUnknown) {
+	if err := begin(rival, "E1"); !errors.As(err, &over) {
 		t.Errorf("another technician's call: %v", err)
 	}
-	if err := begin(w, "E2"); !errors.Is(err, desk.ErrUnknown) {
+	if err := begin(w, "E2"); !errors.As(err, &over) {
 		t.Errorf("another screen's call: %v", err)
 	}
+	mailed := order
+	mailed.Call, mailed.Send, mailed.Once = "E1", true, r.once()
+	if _, err := r.Open(t.Context(), w, "x:ann", mailed); !errors.As(err, new(*flow.Invalid)) {
+		t.Errorf("with a way in by mail: %v", err)
+	}
 	r.phone.fail = errors.New("gone")
-	if err := begin(w, "E1"); err == nil || errors.Is(err, desk.ErrUnknown) {
+	if err := begin(w, "E1"); err == nil || errors.As(err, &over) {
 		t.Errorf("without a store: %v", err)
 	}
 	if r.phone.fail = nil; len(r.began) > 0 {

@@ -85,9 +85,9 @@ func (s *Service) updateCall(ctx context.Context, id string, change func(e *Erra
 }
 
 // TakeCall gives a call to who types the number that the person tells them: by has the
-// actor, door and address. *WrongNumber; three of them end it. ErrNone when there is no
+// actor, door and address, and name is what the person reads of them. *WrongNumber; three of them end it. ErrNone when there is no
 // such call, or another one has it.
-func (s *Service) TakeCall(ctx context.Context, id, number string, by audit.Event) (Errand, error) {
+func (s *Service) TakeCall(ctx context.Context, id, number, name string, by audit.Event) (Errand, error) {
 	var wrong *WrongNumber
 	e, err := s.updateCall(ctx, id, func(e *Errand) (Effects, error) {
 		wrong = nil
@@ -95,7 +95,7 @@ func (s *Service) TakeCall(ctx context.Context, id, number string, by audit.Even
 			return Effects{}, ErrNone
 		}
 		if subtle.ConstantTimeCompare([]byte(strings.TrimSpace(number)), []byte(e.Number)) == 1 {
-			e.Matched, e.By, e.ByName = s.Now(), by.Actor, by.ActorName
+			e.Matched, e.By, e.ByName = s.Now(), by.Actor, name
 			e.Expires = e.Matched.Add(takenLife)
 			return Effects{Events: []audit.Event{s.callEvent(*e, "kiosk.call_taken", audit.OK, by)}}, nil
 		}

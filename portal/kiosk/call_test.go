@@ -35,7 +35,7 @@ func technician(id directory.ID) audit.Event {
 
 func (r *rig) takes(e Errand, number string, who directory.ID) error {
 	r.t.Helper()
-	_, err := r.TakeCall(r.t.Context(), e.ID, number, technician(who))
+	_, err := r.TakeCall(r.t.Context(), e.ID, number, "Theo Technician", technician(who))
 	return err
 }
 
@@ -104,7 +104,7 @@ func TestOfTwoTechniciansOneHasTheCall(t *testing.T) {
 	got := make([]error, 8)
 	for i := range got {
 		all.Go(func() {
-			_, got[i] = r.TakeCall(t.Context(), e.ID, e.Number, technician(directory.ID(fmt.Sprint("tech", i))))
+			_, got[i] = r.TakeCall(t.Context(), e.ID, e.Number, "Theo Technician", technician(directory.ID(fmt.Sprint("tech", i))))
 		})
 	}
 	all.Wait()
