@@ -1,6 +1,7 @@
 package kiosk
 
 import (
+	"cmp"
 	"context"
 	"crypto/subtle"
 	"slices"
@@ -45,8 +46,9 @@ func (s *Service) AskDesk(ctx context.Context, d Device, lang, from string) (Err
 
 func (d Device) mayCall() bool { return d.inUse() && d.May(Help) }
 
-// Calls are those that nobody has taken, and those that who has taken and begun nothing in
-// yet (By says which), oldest first. Those of devices revoked meanwhile are none.
+// Calls are those that who has taken and begun nothing in yet (By says so), the last one
+// first, and then those that nobody has taken, oldest first. Those of devices revoked
+// meanwhile are none.
 func (s *Service) Calls(ctx context.Context, who directory.ID) (list []Errand, err error) {
 	open, err := s.Errands.OpenErrands(ctx, ToDesk, s.Now())
 	if err != nil || len(open) == 0 {
@@ -61,7 +63,9 @@ func (s *Service) Calls(ctx context.Context, who directory.ID) (list []Errand, e
 			list = append(list, e)
 		}
 	}
-	slices.SortStableFunc(list, func(a, b Errand) int { return a.Created.Compare(b.Created) })
+	// Were the first one taken before it, the case of who speaks now would open before
+	// somebody else.
+	slices.SortStableFunc(list, func(a, b Errand) int { return cmp.Or(b.Matched.Compare(a.Matched), a.Created.Compare(b.Created)) })
 	return list, nil
 }
 

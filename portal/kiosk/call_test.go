@@ -2,20 +2,17 @@ package kiosk
 
 import (
 	"errors"
-	"fmt"
-	"slices"
 	"sync"
 	"testing"
 	"time"
 
 	"postern/directory"
-	"postern/portal/access"
 	"postern/portal/audit"
 )
 
-// device is one in use, with its rights.
-func (r *rig) device(id string, rights ...Right) Device {
-	d := Device{ID: id, Name: id, Site: "North", Way: Key, Rights: rights, Registered: r.clock}
+// ward is a device in use, on the shelf.
+func (r *rig) ward(id, name string) Device {
+	d := Device{ID: id, Name: name, Site: "North", Way: Key, Rights: Rights(), Registered: r.clock}
 	r.shelf.devices[id] = d
 	return d
 }
@@ -29,19 +26,16 @@ func (r *rig) calls(d Device) Errand {
 	return e
 }
 
-func technician(id directory.ID) audit.Event {
-	return audit.Event{Actor: id, ActorName: string(id), Door: "desk", Address: "192.0.2.50"}
-}
-
-func (r *rig) takes(e Errand, number string, who directory.ID) error {
-	r.t.Helper()
-	_, err := r.TakeCall(r.t.Context(), e.ID, number, "Theo Technician", technician(who))
+func (r *rig) takes(id, number, who string) error {
+	_, err := r.TakeCall(r.t.Context(), id, number, "Theo Technician", technician(who))
 	return err
 }
 
-// board is what somebody at the desk reads who has taken no call.
-func (r *rig) board() []string { return r.sees("") }
+func technician(who string) audit.Event {
+	return audit.Event{Actor: directory.ID(who), ActorName: who, Door: "desk", Address: "10.0.0.1"}
+}
 
+// sees are the calls that a technician has on the board.
 func (r *rig) sees(who directory.ID) (ids []string) {
 	r.t.Helper()
 	list, err := r.Calls(r.t.Context(), who)
@@ -54,245 +48,232 @@ func (r *rig) sees(who directory.ID) (ids []string) {
 	return ids
 }
 
-// other is a number that is not e's.
-func other(e Errand) string {
-	if e.Number == "10" {
+func other(number string) string {
+	if number == "10" {
 		return "11"
 	}
 	return "10"
 }
 
-// Only who is told the number has the call; who guesses three times ends it.
-func TestACallIsTakenByItsNumberAlone(t *testing.T) {
+// Who guesses has three of ninety, and then nobody has the call, not even with its number.
+func TestANumberIsGuessedThreeTimesAtMost(t *testing.T) {
 	r := newRig(t)
-	e := r.calls(r.device("ward", Help))
-	if len(e.Number) != 2 || e.Number < "10" || !e.Expires.Equal(r.clock.Add(15*time.Minute)) {
-		t.Errorf("%+v", e)
-	}
-	for i, wrong := range []string{other(e), "", e.Number + "0"} {
-		var not *WrongNumber
-		if err := r.takes(e, wrong, "tech"); !errors.As(err, &not) || not.Left != 2-i {
-			t.Errorf("%q: %v", wrong, err)
+	e := r.calls(r.ward("K1", "Ward 3"))
+	for left := 2; left >= 0; left-- {
+		wrong := (*WrongNumber)(nil)
+		if err := r.takes(e.ID, other(e.Number), "x:tech"); !errors.As(err, &wrong) || wrong.Left != left {
+			t.Fatalf("with %d left: %v", left, err)
 		}
 	}
-	if err := r.takes(e, e.Number, "tech"); !errors.Is(err, ErrNone) {
-		t.Errorf("the right one after three: %v", err)
+	if err := r.takes(e.ID, e.Number, "x:tech"); !errors.Is(err, ErrNone) {
+		t.Errorf("the fourth: %v", err)
 	}
-	if len(r.board()) != 0 {
-		t.Error("it still waits")
+	if list := r.sees("x:tech"); len(list) > 0 {
+		t.Errorf("it still rings: %v", list)
 	}
-	if got, err := r.Errand(t.Context(), e.ID, e.Screen); err != nil || !got.Over(r.clock) || got.By != "" {
-		t.Errorf("the screen sees %+v, %v", got, err)
-	}
-	var kinds []string
-	for _, ev := range r.shelf.events {
-		kinds = append(kinds, ev.Kind)
-		if ev.Detail["kiosk"] != "ward, North" || ev.Kind != "kiosk.called" && (ev.Actor != "tech" || ev.Address != "192.0.2.50" || ev.Outcome != audit.Failed) {
-			t.Errorf("%+v", ev)
-		}
-	}
-	if want := []string{"kiosk.called", "kiosk.call_missed", "kiosk.call_missed", "kiosk.call_missed"}; !slices.Equal(kinds, want) {
-		t.Errorf("%v", kinds)
+	if !r.shelf.has("kiosk.called") || !r.shelf.has("kiosk.call_missed") || r.shelf.has("kiosk.call_taken") {
+		t.Errorf("the record: %v", r.shelf.events)
 	}
 }
 
-// Of all who type the right number at once one has the call, and it stays theirs.
-func TestOfTwoTechniciansOneHasTheCall(t *testing.T) {
+// Of two technicians who type the number at once one has the call.
+func TestACallIsOneTechniciansAlone(t *testing.T) {
 	r := newRig(t)
-	e := r.calls(r.device("ward", Help))
+	e := r.calls(r.ward("K1", "Ward 3"))
+	errs := make([]error, 8)
 	var all sync.WaitGroup
-	got := make([]error, 8)
-	for i := range got {
-		all.Go(func() {
-			_, got[i] = r.TakeCall(t.Context(), e.ID, e.Number, "Theo Technician", technician(directory.ID(fmt.Sprint("tech", i))))
-		})
+	for i := range errs {
+		all.Go(func() { errs[i] = r.takes(e.ID, e.Number, "x:tech"+string(rune('a'+i))) })
 	}
 	all.Wait()
-	var winner directory.ID
-	for i, err := range got {
-		switch {
-		case err == nil && winner == "":
-			winner = directory.ID(fmt.Sprint("tech", i))
-		case !errors.Is(err, ErrNone):
-			t.Errorf("tech%d: %v", i, err)
-		}
-	}
-	if got := r.sees(winner); !slices.Equal(got, []string{e.ID}) {
-		t.Fatalf("%q has %v", winner, got)
-	}
-	for _, who := range []directory.ID{"", "rival"} {
-		if got := r.sees(who); len(got) > 0 {
-			t.Errorf("%q sees it too: %v", who, got)
-		}
-		if err := r.CloseCall(t.Context(), e.ID, technician(who)); !errors.Is(err, ErrNone) {
-			t.Errorf("%q ends it: %v", who, err)
-		}
-		if err := r.Attach(t.Context(), e.ID, who, "CASE"); !errors.Is(err, ErrNone) {
-			t.Errorf("%q puts a case on that screen: %v", who, err)
-		}
-	}
-	if err := r.takes(e, e.Number, ""); !errors.Is(err, ErrNone) {
-		t.Errorf("nobody takes it: %v", err)
-	}
-}
-
-// A call that is over takes no number and no case, whatever ended it.
-func TestACallThatIsOverTakesNothing(t *testing.T) {
-	for name, end := range map[string]func(*rig, Device, Errand){
-		"its time":        func(r *rig, _ Device, _ Errand) { r.clock = r.clock.Add(15 * time.Minute) },
-		"who left":        func(r *rig, d Device, e Errand) { r.EndErrand(r.t.Context(), e.ID, d.Screen()) },
-		"the next call":   func(r *rig, d Device, _ Errand) { r.calls(d) },
-		"a revoked kiosk": func(r *rig, d Device, _ Errand) { d.Revoked = r.clock; r.shelf.devices[d.ID] = d },
-	} {
-		t.Run(name, func(t *testing.T) {
-			r := newRig(t)
-			d := r.device("ward", Help)
-			waits := r.calls(d)
-			end(r, d, waits)
-			if slices.Contains(r.board(), waits.ID) {
-				t.Error("it still waits")
-			}
-			if err := r.takes(waits, waits.Number, "tech"); !errors.Is(err, ErrNone) {
-				t.Errorf("taken: %v", err)
-			}
-
-			r = newRig(t)
-			d = r.device("ward", Help)
-			taken := r.calls(d)
-			if err := r.takes(taken, taken.Number, "tech"); err != nil {
-				t.Fatal(err)
-			}
-			end(r, d, taken)
-			if slices.Contains(r.sees("tech"), taken.ID) {
-				t.Error("still the technician's")
-			}
-			if err := r.Attach(t.Context(), taken.ID, "tech", "CASE"); !errors.Is(err, ErrNone) {
-				t.Errorf("a case comes to the next person: %v", err)
-			}
-		})
-	}
-}
-
-// A call belongs to its screen: another can neither read nor end it, and has its own.
-func TestACallIsItsScreensAlone(t *testing.T) {
-	r := newRig(t)
-	ward, lobby := r.device("ward", Help), r.device("lobby", Help)
-	e := r.calls(ward)
-	r.clock = r.clock.Add(time.Second)
-	l := r.calls(lobby)
-	if _, err := r.Errand(t.Context(), e.ID, lobby.Screen()); !errors.Is(err, ErrNone) {
-		t.Errorf("another screen reads the number: %v", err)
-	}
-	for _, at := range []access.Screen{lobby.Screen(), {}} {
-		if err := r.EndErrand(t.Context(), e.ID, at); err != nil {
+	won := 0
+	for _, err := range errs {
+		if err == nil {
+			won++
+		} else if !errors.Is(err, ErrNone) {
 			t.Error(err)
 		}
 	}
-	if got := r.board(); len(got) != 2 || !slices.Contains(got, e.ID) || !slices.Contains(got, l.ID) {
-		t.Errorf("the board: %v", got)
+	if won != 1 {
+		t.Errorf("%d have taken it", won)
+	}
+	if err := r.Attach(t.Context(), e.ID, "x:nobody", "C1"); !errors.Is(err, ErrNone) {
+		t.Errorf("a case of somebody else: %v", err)
+	}
+	if err := r.Attach(t.Context(), e.ID, "", "C1"); !errors.Is(err, ErrNone) {
+		t.Errorf("a case of nobody: %v", err)
 	}
 }
 
-// A case comes to a call once; the same form sent again changes nothing.
-func TestACallHasOneCase(t *testing.T) {
+// A call that is over, ended or of another kind is no way to a screen.
+func TestACallThatIsOverLeadsNowhere(t *testing.T) {
 	r := newRig(t)
-	e := r.calls(r.device("ward", Help))
-	if err := r.Attach(t.Context(), e.ID, "tech", "CASE"); !errors.Is(err, ErrNone) {
-		t.Errorf("before it was taken: %v", err)
+	d := r.ward("K1", "Ward 3")
+	late := r.calls(d)
+	r.clock = r.clock.Add(callLife)
+	if err := r.takes(late.ID, late.Number, "x:tech"); !errors.Is(err, ErrNone) {
+		t.Errorf("after its time: %v", err)
 	}
-	if err := r.takes(e, e.Number, "tech"); err != nil {
+	left := r.calls(d)
+	if err := r.EndErrand(t.Context(), left.ID, r.ward("K2", "Ward 4").Screen()); err != nil {
 		t.Fatal(err)
 	}
-	for _, again := range []error{nil, nil} {
-		if err := r.Attach(t.Context(), e.ID, "tech", "CASE"); !errors.Is(err, again) {
-			t.Error(err)
-		}
+	if err := r.takes(left.ID, left.Number, "x:tech"); err != nil {
+		t.Errorf("another device has ended it: %v", err)
 	}
-	if err := r.Attach(t.Context(), e.ID, "tech", "OTHER"); !errors.Is(err, ErrNone) {
-		t.Errorf("a second case: %v", err)
+	if err := r.EndErrand(t.Context(), left.ID, d.Screen()); err != nil {
+		t.Fatal(err)
 	}
-	if got := r.sees("tech"); len(got) > 0 {
-		t.Errorf("there is one to begin: %v", got)
+	if err := r.Attach(t.Context(), left.ID, "x:tech", "C1"); !errors.Is(err, ErrNone) {
+		t.Errorf("a case for who has left: %v", err)
 	}
-	if err := r.CloseCall(t.Context(), e.ID, technician("tech")); !errors.Is(err, ErrNone) {
-		t.Errorf("closed with a case in it: %v", err)
+	slow := r.calls(d)
+	if err := r.takes(slow.ID, slow.Number, "x:tech"); err != nil {
+		t.Fatal(err)
 	}
-}
-
-// Errands to a phone are none of the desk's, and the other way round.
-func TestThePhoneAndTheDeskAreTwoErrands(t *testing.T) {
-	r := newRig(t)
-	d := r.device("ward", Reset, Help)
-	p, _, err := r.AskPhone(t.Context(), d, "reset", "", "en", "10.0.0.9")
+	r.clock = r.clock.Add(takenLife)
+	if err := r.Attach(t.Context(), slow.ID, "x:tech", "C1"); !errors.Is(err, ErrNone) {
+		t.Errorf("begun too late: %v", err)
+	}
+	phone, _, err := r.AskPhone(t.Context(), d, "reset", "", "en", "10.0.0.9")
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := r.takes(p, p.Number, "tech"); !errors.Is(err, ErrNone) {
-		t.Errorf("the desk takes a phone's: %v", err)
-	}
-	e := r.calls(d)
-	if err := r.takes(e, e.Number, "tech"); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := r.Carried(t.Context(), e.ID); !errors.Is(err, ErrNone) {
-		t.Errorf("a phone has the desk's: %v", err)
-	}
-	if got := r.board(); len(got) != 0 {
-		t.Errorf("the board: %v", got)
+	if err := r.takes(phone.ID, phone.Number, "x:tech"); !errors.Is(err, ErrNone) {
+		t.Errorf("the errand of a phone: %v", err)
 	}
 }
 
-// A device without that right, revoked, or not registered yet calls nobody.
-func TestWhoMayNotCallCallsNobody(t *testing.T) {
+// A device that may not, is revoked or not in use yet calls nobody; one that calls again
+// has one call.
+func TestOnlyADeviceThatMayCallsAndOnce(t *testing.T) {
 	r := newRig(t)
-	gone, fresh := r.device("gone", Help), r.device("fresh", Help)
-	gone.Revoked, fresh.Registered = r.clock, time.Time{}
-	for _, d := range []Device{r.device("plain", Reset, Unlock, Change), gone, fresh, {}} {
-		if _, err := r.AskDesk(t.Context(), d, "en", "10.0.0.9"); !errors.Is(err, ErrNone) {
-			t.Errorf("%s: %v", d.ID, err)
-		}
-	}
-	if len(r.shelf.errands)+len(r.shelf.events) > 0 {
-		t.Error("something is kept of it")
-	}
-}
-
-// Without the store nobody calls, and nobody takes a call.
-func TestNoStoreNoCall(t *testing.T) {
-	r := newRig(t)
-	d := r.device("ward", Help)
-	e := r.calls(d)
-	r.shelf.down = errors.New("gone")
-	_, asked := r.AskDesk(t.Context(), d, "en", "10.0.0.9")
-	_, listed := r.Calls(t.Context(), "tech")
-	for what, err := range map[string]error{"asked": asked, "listed": listed, "taken": r.takes(e, e.Number, "tech"), "closed": r.CloseCall(t.Context(), e.ID, technician("tech")), "attached": r.Attach(t.Context(), e.ID, "tech", "CASE")} {
-		if err == nil || errors.Is(err, ErrNone) {
+	d := r.ward("K1", "Ward 3")
+	mute, gone, new := d, d, d
+	mute.Rights, gone.Revoked, new.Registered = []Right{Reset}, r.clock, time.Time{}
+	for what, d := range map[string]Device{"without the right": mute, "revoked": gone, "not in use": new, "none": {}} {
+		if _, err := r.AskDesk(t.Context(), d, "en", ""); !errors.Is(err, ErrNone) {
 			t.Errorf("%s: %v", what, err)
 		}
 	}
+	first, again := r.calls(d), r.calls(d)
+	if list := r.sees("x:tech"); len(list) != 1 || list[0] != again.ID {
+		t.Errorf("%v", list)
+	}
+	if err := r.takes(first.ID, first.Number, "x:tech"); !errors.Is(err, ErrNone) {
+		t.Errorf("the first one: %v", err)
+	}
+	if _, err := r.Errand(t.Context(), again.ID, r.ward("K2", "Ward 4").Screen()); !errors.Is(err, ErrNone) {
+		t.Errorf("another device reads the number: %v", err)
+	}
+	r.shelf.down = errors.New("gone")
+	if _, err := r.AskDesk(t.Context(), d, "en", ""); err == nil || errors.Is(err, ErrNone) {
+		t.Errorf("without a store: %v", err)
+	}
 }
 
-// Who has taken two calls begins in either.
-func TestATechnicianMayHaveTwoCalls(t *testing.T) {
+// One case for each call: a second one goes nowhere, the same one is no error.
+func TestACallHasOneCase(t *testing.T) {
 	r := newRig(t)
-	one := r.calls(r.device("ward", Help))
-	r.clock = r.clock.Add(time.Minute)
-	two := r.calls(r.device("lobby", Help))
-	for _, e := range []Errand{two, one} {
-		if err := r.takes(e, e.Number, "tech"); err != nil {
-			t.Fatal(err)
+	e := r.calls(r.ward("K1", "Ward 3"))
+	if err := r.takes(e.ID, e.Number, "x:tech"); err != nil {
+		t.Fatal(err)
+	}
+	for _, step := range []struct {
+		id   string
+		want error
+	}{{"C1", nil}, {"C1", nil}, {"C2", ErrNone}} {
+		if err := r.Attach(t.Context(), e.ID, "x:tech", step.id); !errors.Is(err, step.want) {
+			t.Errorf("%s: %v", step.id, err)
 		}
 	}
-	if got := r.sees("tech"); !slices.Equal(got, []string{one.ID, two.ID}) {
-		t.Errorf("%v", got)
+	if list := r.sees("x:tech"); len(list) > 0 {
+		t.Errorf("it is offered again: %v", list)
 	}
-	if err := r.Attach(t.Context(), two.ID, "tech", "CASE"); err != nil {
-		t.Error(err)
+	if err := r.CloseCall(t.Context(), e.ID, technician("x:tech")); !errors.Is(err, ErrNone) {
+		t.Errorf("ended with a case in it: %v", err)
 	}
-	if err := r.CloseCall(t.Context(), one.ID, technician("tech")); err != nil || !r.shelf.has("kiosk.call_closed") {
-		t.Error(err)
+}
+
+// Who takes a second call while the first waits is asked about the one just taken, or
+// its person's case would open before somebody else.
+func TestTheCallJustTakenIsTheOneOffered(t *testing.T) {
+	r := newRig(t)
+	first, next := r.calls(r.ward("K1", "Ward 3")), r.calls(r.ward("K2", "Ward 4"))
+	for _, e := range []Errand{first, next} {
+		if err := r.takes(e.ID, e.Number, "x:tech"); err != nil {
+			t.Fatal(err)
+		}
+		r.clock = r.clock.Add(time.Minute)
+		if list := r.sees("x:tech"); len(list) == 0 || list[0] != e.ID {
+			t.Errorf("taken %s, offered %v", e.ID, list)
+		}
 	}
-	if err := r.Attach(t.Context(), one.ID, "tech", "OTHER"); !errors.Is(err, ErrNone) {
-		t.Errorf("a case in a call that was closed: %v", err)
+	// Both are theirs, and nobody else's.
+	if list := r.sees("x:tech"); len(list) != 2 {
+		t.Errorf("%v", list)
+	}
+	if list := r.sees("x:rival"); len(list) > 0 {
+		t.Errorf("another technician sees %v", list)
+	}
+	if err := r.Attach(t.Context(), first.ID, "x:tech", "C1"); err != nil {
+		t.Errorf("in the first one: %v", err)
+	}
+}
+
+// Who took a call ends it, with nothing begun in it; nobody else does.
+func TestWhoTookACallEndsIt(t *testing.T) {
+	r := newRig(t)
+	d := r.ward("K1", "Ward 3")
+	e := r.calls(d)
+	closes := func(who string) error { return r.CloseCall(t.Context(), e.ID, technician(who)) }
+	if err := closes("x:tech"); !errors.Is(err, ErrNone) {
+		t.Errorf("before it was taken: %v", err)
+	}
+	if err := r.takes(e.ID, e.Number, "x:tech"); err != nil {
+		t.Fatal(err)
+	}
+	for _, who := range []string{"", "x:rival"} {
+		if err := closes(who); !errors.Is(err, ErrNone) {
+			t.Errorf("%q: %v", who, err)
+		}
+	}
+	r.shelf.down = errors.New("gone")
+	if err := closes("x:tech"); err == nil || errors.Is(err, ErrNone) {
+		t.Errorf("without a store: %v", err)
+	}
+	r.shelf.down = nil
+	if err := closes("x:tech"); err != nil || !r.shelf.has("kiosk.call_closed") {
+		t.Errorf("%v", err)
+	}
+	if got, err := r.Errand(t.Context(), e.ID, d.Screen()); err != nil || !got.Over(r.clock) || got.ByName != "Theo Technician" {
+		t.Errorf("the screen sees %+v, %v", got, err)
+	}
+	if err := r.Attach(t.Context(), e.ID, "x:tech", "C1"); !errors.Is(err, ErrNone) {
+		t.Errorf("a case in it: %v", err)
+	}
+}
+
+// A screen that was revoked while it called does not call any more.
+func TestARevokedScreenCallsNobody(t *testing.T) {
+	r := newRig(t)
+	d := r.ward("K1", "Ward 3")
+	waits := r.calls(d)
+	d.Revoked = r.clock
+	r.shelf.devices[d.ID] = d
+	if list := r.sees("x:tech"); len(list) > 0 {
+		t.Errorf("it still rings: %v", list)
+	}
+	if err := r.takes(waits.ID, waits.Number, "x:tech"); !errors.Is(err, ErrNone) {
+		t.Errorf("taken: %v", err)
+	}
+	d = r.ward("K1", "Ward 3")
+	if err := r.takes(waits.ID, waits.Number, "x:tech"); err != nil {
+		t.Fatal(err)
+	}
+	d.Revoked = r.clock
+	r.shelf.devices[d.ID] = d
+	if err := r.Attach(t.Context(), waits.ID, "x:tech", "C1"); !errors.Is(err, ErrNone) {
+		t.Errorf("a case in it: %v", err)
 	}
 }

@@ -98,26 +98,6 @@ func (s *Site) called(v *visit) (e kiosk.Errand, c *flow.Case, err error) {
 	return e, c, nil
 }
 
-// hangUpHere ends an errand of this screen. It returns the case that a technician began for
-// it, which is nobody's now: the next person must not find it ready, nor the technician
-// wait for somebody who has left.
-func (s *Site) hangUpHere(v *visit, id string) (caseID string, err error) {
-	if id == "" {
-		return "", nil
-	}
-	if err := s.Kiosk.Errands.EndErrand(v.ctx(), id, v.device.Screen()); err != nil {
-		return "", &down{err}
-	}
-	e, err := s.Kiosk.Errands.Errand(v.ctx(), id, v.device.Screen()) // after the end: no case comes to it now
-	switch {
-	case errors.Is(err, kiosk.ErrNone), err == nil && e.Kind != kiosk.ToDesk:
-		return "", nil
-	case err != nil:
-		return "", &down{err}
-	}
-	return e.Case, nil
-}
-
 // goOn opens the technician's case at this screen.
 func (s *Site) goOn(v *visit, _ form) error {
 	e, c, err := s.called(v)
@@ -143,6 +123,24 @@ func (s *Site) goOn(v *visit, _ form) error {
 		return err
 	}
 	return v.to(shared.path)
+}
+
+// endErrand ends what was asked of another screen, and what a technician has begun for it
+// and nobody has opened: they would wait for somebody who has left. The errand is read when
+// it is over, for nothing is begun in it from then on.
+func (s *Site) endErrand(v *visit, id string) error {
+	at := v.device.Screen()
+	if err := s.Kiosk.Errands.EndErrand(v.ctx(), id, at); err != nil {
+		return err
+	}
+	e, err := s.Kiosk.Errands.Errand(v.ctx(), id, at)
+	if err == nil && e.Kind == kiosk.ToDesk && e.Case != "" {
+		err = s.Kiosk.Leaving.Leave(v.ctx(), e.Case, at)
+	}
+	if errors.Is(err, kiosk.ErrNone) || errors.Is(err, flow.ErrNoCase) {
+		return nil
+	}
+	return err
 }
 
 func (s *Site) helpRoutes() []route {
