@@ -6,14 +6,14 @@
   if (!board) return;
   if (board.dataset.keyboard !== 'on' && !matchMedia('(hover: none) and (pointer: coarse)').matches) return;
   const say = board.dataset;
-  const fields = () => [...document.querySelectorAll('main input.input:not([readonly])')].filter((f) => f.offsetParent);
+  const fields = () => [...document.querySelectorAll('main input.input:not([readonly]):not(:disabled)')].filter((f) => f.offsetParent);
   if (!fields().length) return;
 
   const symbols = ['1234567890', '!"#$%&\'()*', '+,-./:;<=>?', '@[\\]^_`{|}~', '€£§°´¨«»µ¿'];
   const layouts = {
-    en: { keys: ['1234567890', 'qwertyuiop', 'asdfghjkl', 'zxcvbnm.-'] },
-    de: { keys: ['1234567890ß', 'qwertzuiopü', 'asdfghjklöä', 'yxcvbnm.-'] },
-    ar: { keys: ['1234567890', 'ضصثقفغعهخحجد', 'شسيبلاتنمكط', 'ئءؤرىةوزظذ.-'], more: ['٠١٢٣٤٥٦٧٨٩', 'أإآـ', 'ًٌٍَُِّْ', '،؛؟'] },
+    en: { keys: ['1234567890', 'qwertyuiop', 'asdfghjkl', 'zxcvbnm'] },
+    de: { keys: ['1234567890ß', 'qwertzuiopü', 'asdfghjklöä', 'yxcvbnm'] },
+    ar: { keys: ['ذ1234567890', 'ضصثقفغعهخحجد', 'شسيبلاتنمكط', 'ئءؤرىةوزظ'], more: ['٠١٢٣٤٥٦٧٨٩', 'أإآـ', 'ًٌٍَُِّْ', '،؛؟'] },
   };
   const order = say.layouts.split(' ').filter((l) => layouts[l]);
   const names = say.names.split('|');
@@ -48,8 +48,13 @@
   const back = () => {
     const f = target();
     const from = f.selectionStart === f.selectionEnd ? f.selectionStart - last(f.value.slice(0, f.selectionStart)) : f.selectionStart;
-    if (from < f.selectionEnd) put('', from, f.selectionEnd);
+    if (from === f.selectionEnd) return false;
+    put('', from, f.selectionEnd);
+    return true;
   };
+  let held = 0;
+  const hold = (wait) => { clearTimeout(held); if (back()) held = setTimeout(hold, wait, 80); };
+  for (const what of ['pointerup', 'pointercancel']) addEventListener(what, () => clearTimeout(held));
   const next = () => {
     const f = target();
     const all = fields().filter((x) => x.form === f.form);
@@ -66,7 +71,7 @@
     if (className) b.className = className;
     if (icon) b.append(board.querySelector('template[data-icon=' + icon + ']').content.cloneNode(true));
     else b.textContent = label;
-    b.addEventListener('click', act);
+    b.act = act;
     return b;
   };
   const row = (...keys) => { const r = document.createElement('div'); r.append(...keys); return r; };
@@ -82,21 +87,41 @@
     if (mode === 'caps') shift.classList.add('held');
     const end = list[list.length - 1];
     if (mode !== 'signs') end.prepend(shift);
-    end.append(key('', back, 'w', 'back'));
+    end.append(key('', () => hold(500), 'w', 'back'));
     list.push(row(
       key(mode === 'signs' ? say.letters : say.symbols, () => { mode = mode === 'signs' ? 'low' : 'signs'; draw(); }, 'w'),
       ...(order.length > 1 ? [key(names[(at + 1) % order.length], () => { at = (at + 1) % order.length; mode = 'low'; draw(); }, 'w')] : []),
+      key('-', () => type('-')),
       key(say.space, () => type(' '), 'space'),
-      key(say.next, next, 'w')));
+      key('.', () => type('.')),
+      key(say.next, next, 'w next')));
     board.querySelectorAll('div').forEach((d) => d.remove());
     board.append(...list);
   }
 
-  // The focus stays where the person put it.
-  board.addEventListener('pointerdown', (e) => e.preventDefault());
+  // A key counts when a finger comes down on it, as on a keyboard: two thumbs overlap, and browsers make no
+  // click of that. What leads on waits until the finger leaves, since it can still be drawn away.
+  let waiting = null;
+  const over = (e) => { const at = document.elementFromPoint(e.clientX, e.clientY); return at && at.closest('.kbd button'); };
+  board.addEventListener('pointerdown', (e) => {
+    e.preventDefault(); // the focus stays where the person put it
+    const b = over(e);
+    if (!b || e.button !== 0) return;
+    if (b.classList.contains('next')) waiting = e.pointerId;
+    else b.act();
+  });
+  addEventListener('pointerup', (e) => {
+    if (waiting !== e.pointerId) return;
+    waiting = null;
+    const b = over(e);
+    if (b && b.classList.contains('next')) b.act();
+  });
+  addEventListener('pointercancel', () => { waiting = null; });
+  board.addEventListener('click', (e) => { const b = e.target.closest('button'); if (b && e.detail === 0) b.act(); }); // of a script or a switch
   board.addEventListener('mousedown', (e) => e.preventDefault());
   for (const f of fields()) f.setAttribute('inputmode', 'none'); // or the system's own keys would cover the page
   draw();
   board.classList.add('up');
+  document.documentElement.classList.add('keyed');
   if (fields().includes(document.activeElement)) { field = document.activeElement; show(); }
 })();

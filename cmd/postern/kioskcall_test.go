@@ -55,3 +55,16 @@ func TestACaseOfTheDeskStaysAtItsScreen(t *testing.T) {
 	}
 	screen.open("/kiosk/case", "choose")
 }
+
+// Who chose a language and then calls for help is answered in it; the next person begins in
+// the device's own.
+func TestTheLanguageStaysUntilOneLeaves(t *testing.T) {
+	r := startDemo(t, t.TempDir())
+	w := r.launch()
+	w.open("/kiosk?lang=de", "start")
+	w.open("/kiosk/help", "start")
+	w.send("/kiosk/help", "wait")
+	w.says(`lang="de"`)
+	w.follow("/kiosk")
+	w.says(`lang="en"`)
+}
