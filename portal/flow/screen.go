@@ -61,8 +61,11 @@ func (s *Service) Carry(ctx context.Context, id string, at access.Screen, addres
 }
 
 // Portable reports whether c can still be carried to a phone. A change cannot: what was
-// typed at the screen is sealed under a key of that browser.
-func (c *Case) Portable(now time.Time) bool { return c.Carried.IsZero() && c.portable(now) }
+// typed at the screen is sealed under a key of that browser. Nor can a case of the desk:
+// its technician was told which screen it is at.
+func (c *Case) Portable(now time.Time) bool {
+	return c.Door == access.Kiosk && c.Carried.IsZero() && c.portable(now)
+}
 
 func (c *Case) portable(now time.Time) bool {
 	return c.Live(now) && c.Outcome.Status == Pending && c.Purpose != policy.Change

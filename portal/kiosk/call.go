@@ -79,18 +79,20 @@ func (s *Service) TakeCall(ctx context.Context, id, number string, by audit.Even
 	return e, err
 }
 
-// Taken is the call that who has taken and begun nothing in yet; ErrNone.
+// Taken is the call that who has taken last and begun nothing in yet; ErrNone. Were it the
+// first one, the case of who speaks now would open before somebody else.
 func (s *Service) Taken(ctx context.Context, who directory.ID) (Errand, error) {
 	open, err := s.Errands.OpenErrands(ctx, ToDesk, s.Now())
 	if err != nil {
 		return Errand{}, err
 	}
+	last, err := Errand{}, ErrNone
 	for _, e := range open {
-		if who != "" && e.By == who && e.Case == "" {
-			return e, nil
+		if who != "" && e.By == who && e.Case == "" && !e.Matched.Before(last.Matched) {
+			last, err = e, nil
 		}
 	}
-	return Errand{}, ErrNone
+	return last, err
 }
 
 // Attach notes the case that who took the call has begun, once. ErrNone when the person has
@@ -117,4 +119,3 @@ func (s *Service) callEvent(e Errand, kind string, o audit.Outcome, by audit.Eve
 	ev.Actor, ev.ActorName, ev.Door = by.Actor, by.ActorName, by.Door
 	return ev
 }
-

@@ -158,7 +158,6 @@ type Errand struct {
 	Lang   string
 
 	Purpose policy.Purpose // ToPhone: what for, where no case was begun yet
-	Login   string         // ToDesk: as typed at the device; it proves nothing and finds nobody by itself
 	// Case is the one it is about: begun before at the device, or by who took it.
 	Case string
 

@@ -296,7 +296,7 @@ func TestACopiedKioskIsShut(t *testing.T) {
 		t.Log(err)
 	}
 
-	screen, off = device(t, s.p.URL, mine)
+	screen, _ = device(t, s.p.URL, mine)
 	screen.Open("/kiosk")
 	screen.do(chromedp.WaitVisible(`a[href="/kiosk/reset"]`, chromedp.ByQuery)) // it has signed itself in
 	spy, _ := device(t, s.p.URL, theirs)

@@ -102,7 +102,7 @@ func (s *Site) goOn(v *visit, _ form) error {
 	if err != nil {
 		return err
 	}
-	if c == nil {
+	if c == nil || e.Ended {
 		return flow.ErrConflict
 	}
 	if c, err = s.Kiosk.ClaimingAt.ClaimAt(v.ctx(), e.Case, v.device.Screen(), v.client.String(), v.lang); errors.Is(err, flow.ErrNoRequest) {
@@ -121,6 +121,24 @@ func (s *Site) goOn(v *visit, _ form) error {
 		return err
 	}
 	return v.to(shared.path)
+}
+
+// endErrand ends what was asked of another screen, and what a technician has begun for it
+// and nobody has opened: they would wait for somebody who has left. The errand is read when
+// it is over, for nothing is begun in it from then on.
+func (s *Site) endErrand(v *visit, id string) error {
+	at := v.device.Screen()
+	if err := s.Kiosk.Errands.EndErrand(v.ctx(), id, at); err != nil {
+		return err
+	}
+	e, err := s.Kiosk.Errands.Errand(v.ctx(), id, at)
+	if err == nil && e.Kind == kiosk.ToDesk && e.Case != "" {
+		err = s.Kiosk.Leaving.Leave(v.ctx(), e.Case, at)
+	}
+	if errors.Is(err, kiosk.ErrNone) || errors.Is(err, flow.ErrNoCase) {
+		return nil
+	}
+	return err
 }
 
 func (s *Site) helpRoutes() []route {

@@ -189,6 +189,10 @@ func (s *Site) kioskStart(v *visit) error {
 	if err := s.wipe(v); err != nil {
 		return err
 	}
+	if len(v.Request().URI().QueryArgs().Peek("lang")) == 0 {
+		v.dropCookie(langCookie)
+		v.lang = s.Languages.Choose("", "", string(v.Request().Header.Peek(fiber.HeaderAcceptLanguage)))
+	}
 	var offers []policy.Purpose
 	for _, p := range []policy.Purpose{policy.Reset, policy.Unlock, policy.Change} {
 		if v.device.May(kiosk.Right(p)) {
@@ -198,8 +202,8 @@ func (s *Site) kioskStart(v *visit) error {
 	return v.page(fiber.StatusOK, &view.KioskStart{Frame: v.frame(kioskHome), Offers: offers, Help: v.device.May(kiosk.Help)})
 }
 
-// wipe ends what is left of the last person: their case, the session, the language, and
-// what the browser keeps. It is no POST, for it must also work from a page that nobody
+// wipe ends what is left of the last person: their case, the session, and what the
+// browser keeps. It is no POST, for it must also work from a page that nobody
 // touches and that has no script; it takes away and gives nothing.
 func (s *Site) wipe(v *visit) error {
 	was, err := v.known()
@@ -219,13 +223,9 @@ func (s *Site) wipe(v *visit) error {
 		}
 	}
 	if was.Errand != "" {
-		if err := s.Kiosk.Errands.EndErrand(v.ctx(), was.Errand, v.device.Screen()); err != nil {
+		if err := s.endErrand(v, was.Errand); err != nil {
 			return &down{err}
 		}
-	}
-	if len(v.Request().URI().QueryArgs().Peek("lang")) == 0 {
-		v.dropCookie(langCookie)
-		v.lang = s.Languages.Choose("", "", string(v.Request().Header.Peek(fiber.HeaderAcceptLanguage)))
 	}
 	if was.Case == "" && was.Errand == "" && before == "" {
 		return nil

@@ -6,7 +6,7 @@
 #   xinit /usr/local/lib/postern/postern-kiosk.sh -- :0 vt7 -nolisten tcp -novtswitch
 #
 # A kiosk keeps its profile, for the device's key is in it: POSTERN_PROFILE, by default
-# ~/postern-kiosk. With POSTERN_KEY, the file that "postern kiosk register --way launch" wrote,
+# ~/postern-kiosk. POSTERN_SIZE, like 1280,800, is the screen's where there is no xdpyinfo. With POSTERN_KEY, the file that "postern kiosk register --way launch" wrote,
 # it keeps nothing: each start has an empty profile and an address of its own.
 set -eu
 
@@ -17,11 +17,17 @@ if command -v xset >/dev/null 2>&1; then # no blank screen, no power saving
 	xset s off s noblank -dpms || true
 fi
 
+# Without a window manager nobody tells Chromium how large the screen is.
+size=${POSTERN_SIZE:-$(xdpyinfo 2>/dev/null | sed -n 's/^ *dimensions: *\([0-9]*\)x\([0-9]*\).*/\1,\2/p')}
+if [ -n "$size" ]; then
+	size="--window-position=0,0 --window-size=$size"
+fi
+
 once() {
-	# shellcheck disable=SC2086 # POSTERN_FLAGS are words: more options, such as those tests need
+	# shellcheck disable=SC2086 # words: POSTERN_FLAGS are more options, such as those tests need
 	"$browser" --kiosk --no-first-run --no-default-browser-check --disable-pinch --overscroll-history-navigation=0 \
 		--disable-session-crashed-bubble --disable-infobars --noerrdialogs --password-store=basic \
-		--user-data-dir="$1" ${POSTERN_FLAGS:-} "$2" || true
+		--user-data-dir="$1" $size ${POSTERN_FLAGS:-} "$2" || true
 }
 
 while :; do
