@@ -91,13 +91,21 @@ func (r *running) person(login string) demoPerson {
 	return demoPerson{}
 }
 
-func (p demoPerson) code(t *testing.T) string {
+func (p demoPerson) code(t *testing.T) string { return p.codeAt(t, time.Now()) }
+
+// lastCode is the one before the current one, which counts too: so that one person
+// can prove themselves twice without waiting.
+func (p demoPerson) lastCode(t *testing.T) string {
+	return p.codeAt(t, time.Now().Add(-30*time.Second))
+}
+
+func (p demoPerson) codeAt(t *testing.T, at time.Time) string {
 	t.Helper()
 	secret, err := base32.StdEncoding.WithPadding(base32.NoPadding).DecodeString(p.TOTPSecret)
 	if err != nil {
 		t.Fatal(err)
 	}
-	code, err := totp.Code(secret, time.Now())
+	code, err := totp.Code(secret, at)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -197,27 +205,47 @@ func TestDemoCanBePlayedAndRemembers(t *testing.T) {
 var mailedCode = regexp.MustCompile(`\b[2-9A-HJKMNP-Z]{4}-[2-9A-HJKMNP-Z]{4}\b`)
 
 // mailed waits for the code in a person's newest message.
-func (r *running) mailed(to string) string {
+func (r *running) mailed(to string) string { return r.delivered(to, mailedCode) }
+
+// delivered waits for a message to somebody that matches, and returns the match.
+func (r *running) delivered(to string, what *regexp.Regexp) (found string) {
 	r.t.Helper()
 	w := r.visit()
-	for range 500 {
-		if err := w.Get("/demo/inbox.json"); err != nil {
-			r.t.Fatal(err)
-		}
-		var inbox []struct{ Channel, To, Subject, Text string }
+	w.poll("/demo/inbox.json", func() bool {
+		var inbox []struct{ To, Subject, Text string }
 		if err := json.Unmarshal([]byte(w.Page.Body), &inbox); err != nil {
 			r.t.Fatal(err)
 		}
 		for _, m := range inbox {
-			if code := mailedCode.FindString(m.Text); m.To == to && code != "" {
-				return code
+			if found = what.FindString(m.Subject + "\n" + m.Text); m.To == to && found != "" {
+				return true
 			}
 		}
-		// Delivery is a job of the running program: there is nothing to inject here.
+		return false
+	})
+	return found
+}
+
+// until gets a page again and again until it is at a step.
+func (w walk) until(path, step string) {
+	w.t.Helper()
+	w.poll(path, func() bool { return w.Page.Step() == step })
+}
+
+// poll gets a page until it is so. What is waited for is the running program's own
+// work: there is nothing to inject here.
+func (w walk) poll(path string, so func() bool) {
+	w.t.Helper()
+	for range 500 {
+		if err := w.Get(path); err != nil {
+			w.t.Fatal(err)
+		}
+		if so() {
+			return
+		}
 		time.Sleep(10 * time.Millisecond)
 	}
-	r.t.Fatalf("no code for %s: %s", to, w.Page.Body)
-	return ""
+	w.t.Fatalf("%s is not what was waited for: %d, step %q\n%s", path, w.Page.Status, w.Page.Step(), w.Page.Body)
 }
 
 func TestDemoListensOnThisMachineAlone(t *testing.T) {

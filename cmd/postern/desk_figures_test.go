@@ -11,22 +11,6 @@ import (
 	"postern/portal/store"
 )
 
-// until gets a page again and again until it is at a step.
-func (w walk) until(path, step string) {
-	w.t.Helper()
-	for range 500 {
-		if err := w.Get(path); err != nil {
-			w.t.Fatal(err)
-		}
-		if w.Page.Step() == step {
-			return
-		}
-		// What is waited for is the running program's own work: there is nothing to inject here.
-		time.Sleep(10 * time.Millisecond)
-	}
-	w.at(path, step)
-}
-
 // refuses: each of these is an unknown path.
 func (w walk) refuses(paths ...string) {
 	w.t.Helper()

@@ -4,7 +4,6 @@ import (
 	"regexp"
 	"strings"
 	"testing"
-	"time"
 )
 
 func TestWithoutRolesThereIsNoDesk(t *testing.T) {
@@ -66,16 +65,7 @@ func TestOperatorsSeeHowEverybodyStands(t *testing.T) {
 	if err := w.Post("/desk/coverage"); err != nil {
 		t.Fatal(err)
 	}
-	for range 500 {
-		if w.Page.Step() == "coverage" {
-			break
-		}
-		// The count is the running program's own work: there is nothing to inject here.
-		time.Sleep(10 * time.Millisecond)
-		if err := w.Get("/desk/coverage"); err != nil {
-			t.Fatal(err)
-		}
-	}
+	w.until("/desk/coverage", "coverage")
 	// Two have nothing set up and would be stranded, and two are not served.
 	w.says("26 of 28 people", "2 accounts the portal does nothing for")
 	if err := w.Get("/desk/coverage.csv"); err != nil || w.Page.Status != 200 || !strings.HasPrefix(w.Page.Body, "login,name,status,") || !strings.Contains(w.Page.Body, "\noperator1,") {

@@ -14,7 +14,6 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	"postern/directory/embedded"
 	"postern/portal/portaltest"
@@ -219,15 +218,7 @@ func TestMetricsTellOfAWholeCase(t *testing.T) {
 		`postern_alarms_total{alarm="failures"} 1`,
 		`postern_panics_total{where="test"} 1`,
 	}
-	for range 500 {
-		if err := admin.Get("/metrics"); err != nil {
-			t.Fatal(err)
-		}
-		if strings.Contains(admin.Page.Body, "postern_messages_total{") {
-			break
-		}
-		time.Sleep(10 * time.Millisecond) // delivery is a job of the running program
-	}
+	walk{admin, t}.poll("/metrics", func() bool { return strings.Contains(admin.Page.Body, "postern_messages_total{") })
 	for _, line := range want {
 		if !strings.Contains(admin.Page.Body, line+"\n") {
 			t.Errorf("missing: %s", line)

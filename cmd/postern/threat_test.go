@@ -1,53 +1,9 @@
 package main
 
 import (
-	"encoding/base32"
-	"encoding/json"
 	"regexp"
 	"testing"
-	"time"
-
-	"postern/verify/totp"
 )
-
-// lastCode is the one before the current one, which counts too: so that one person
-// can prove themselves twice without waiting.
-func (p demoPerson) lastCode(t *testing.T) string {
-	t.Helper()
-	secret, err := base32.StdEncoding.WithPadding(base32.NoPadding).DecodeString(p.TOTPSecret)
-	if err != nil {
-		t.Fatal(err)
-	}
-	code, err := totp.Code(secret, time.Now().Add(-30*time.Second))
-	if err != nil {
-		t.Fatal(err)
-	}
-	return code
-}
-
-// delivered waits for a message to somebody that matches, and returns the match.
-func (r *running) delivered(to string, what *regexp.Regexp) string {
-	r.t.Helper()
-	w := r.visit()
-	for range 500 {
-		if err := w.Get("/demo/inbox.json"); err != nil {
-			r.t.Fatal(err)
-		}
-		var inbox []struct{ To, Subject, Text string }
-		if err := json.Unmarshal([]byte(w.Page.Body), &inbox); err != nil {
-			r.t.Fatal(err)
-		}
-		for _, m := range inbox {
-			if found := what.FindString(m.Subject + "\n" + m.Text); m.To == to && found != "" {
-				return found
-			}
-		}
-		// Delivery is a job of the running program: there is nothing to inject here.
-		time.Sleep(10 * time.Millisecond)
-	}
-	r.t.Fatalf("no %s for %s: %s", what, to, w.Page.Body)
-	return ""
-}
 
 var approvePath = regexp.MustCompile(`/approve/[A-Za-z0-9_-]{43}`)
 

@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"iter"
 	"strconv"
 	"strings"
 	"time"
@@ -91,6 +92,25 @@ func (c *csvWriter) Flush() error {
 	}
 	c.w.Flush()
 	return c.w.Error()
+}
+
+// WriteTable writes a header and a line for each row, for people to open. Names in a
+// directory are others' text: every field is made harmless (Field).
+func WriteTable(w io.Writer, head []string, rows iter.Seq[[]string]) error {
+	out := csv.NewWriter(w)
+	if err := out.Write(head); err != nil {
+		return err
+	}
+	for row := range rows {
+		for i := range row {
+			row[i] = Field(row[i])
+		}
+		if err := out.Write(row); err != nil {
+			return err
+		}
+	}
+	out.Flush()
+	return out.Error()
 }
 
 // Field makes any text one field of CSV for people to open: cut to 512 bytes, no

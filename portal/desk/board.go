@@ -5,6 +5,7 @@ import (
 	"errors"
 	"slices"
 	"strconv"
+	"sync"
 	"time"
 
 	"postern/directory"
@@ -15,6 +16,22 @@ import (
 // Reading reads one account (*directory.Set).
 type Reading interface {
 	Read(ctx context.Context, u directory.User) (directory.User, error)
+}
+
+// readEach reads n people side by side; each has their place in both answers.
+func readEach(ctx context.Context, from Reading, n int, who func(int) (directory.ID, string)) ([]directory.User, []error) {
+	users, errs := make([]directory.User, n), make([]error, n)
+	var all sync.WaitGroup
+	for first := range min(readers, n) {
+		all.Go(func() {
+			for i := first; i < n; i += readers {
+				id, in := who(i)
+				users[i], errs[i] = from.Read(ctx, directory.User{ID: id, Directory: in})
+			}
+		})
+	}
+	all.Wait()
+	return users, errs
 }
 
 // Past is the record, read backwards (*store.DB).

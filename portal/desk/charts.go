@@ -2,7 +2,10 @@ package desk
 
 import (
 	"io"
+	"slices"
 	"time"
+
+	"postern/portal/audit"
 )
 
 // Chart names one table of figures, as a file has it.
@@ -25,7 +28,7 @@ var Charts = []Chart{Recoveries, Endings, Times, Refusals, Technicians, Hours, L
 // RFC 3339; no field is one that a spreadsheet would run (audit.Field).
 func (f Figures) WriteCSV(w io.Writer, c Chart) error {
 	head, rows := f.table(c)
-	return writeCSV(w, head, rows)
+	return audit.WriteTable(w, head, slices.Values(rows))
 }
 
 func (f Figures) table(c Chart) (head []string, rows [][]string) {

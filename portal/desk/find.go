@@ -7,7 +7,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"sync"
 
 	"postern/directory"
 	"postern/portal/access"
@@ -172,16 +171,7 @@ func (s *Service) colleague(w Who, u directory.User) string {
 
 // read reads hits, in their order. Who is gone meanwhile is left out.
 func (s *Service) read(ctx context.Context, hits []directory.Hit) ([]directory.User, error) {
-	users, errs := make([]directory.User, len(hits)), make([]error, len(hits))
-	var all sync.WaitGroup
-	for first := range min(readers, len(hits)) {
-		all.Go(func() {
-			for i := first; i < len(hits); i += readers {
-				users[i], errs[i] = s.People.Read(ctx, directory.User{ID: hits[i].ID, Directory: hits[i].Directory})
-			}
-		})
-	}
-	all.Wait()
+	users, errs := readEach(ctx, s.People, len(hits), func(i int) (directory.ID, string) { return hits[i].ID, hits[i].Directory })
 	list := users[:0]
 	for i := range users {
 		switch {

@@ -2,11 +2,9 @@ package desk
 
 import (
 	"context"
-	"encoding/csv"
 	"errors"
 	"io"
 	"slices"
-	"sync"
 	"time"
 
 	"postern/directory"
@@ -106,16 +104,7 @@ func (b *Board) open(ctx context.Context, w Who, l directory.List, kind string, 
 // and w may see. One who cannot be read is an error for all: a list that lacks
 // people would be believed.
 func (b *Board) still(ctx context.Context, w Who, l directory.List, all []directory.Listed) ([]Row, error) {
-	users, errs := make([]directory.User, len(all)), make([]error, len(all))
-	var wg sync.WaitGroup
-	for first := range min(readers, len(all)) {
-		wg.Go(func() {
-			for i := first; i < len(all); i += readers {
-				users[i], errs[i] = b.People.Read(ctx, directory.User{ID: all[i].ID, Directory: all[i].Directory})
-			}
-		})
-	}
-	wg.Wait()
+	users, errs := readEach(ctx, b.People, len(all), func(i int) (directory.ID, string) { return all[i].ID, all[i].Directory })
 	roles, now := b.Roles.Of(w.Principal.User), b.Now()
 	var list []Row
 	for i, u := range users {
@@ -136,31 +125,13 @@ func (b *Board) still(ctx context.Context, w Who, l directory.List, all []direct
 	return list, nil
 }
 
-// WriteCSV writes a line for everybody on the sheet. Names are others' text: no
-// field is one that a spreadsheet would run (audit.Field).
+// WriteCSV writes a line for everybody on the sheet (audit.WriteTable).
 func (s Sheet) WriteCSV(w io.Writer) error {
 	rows := make([][]string, len(s.People))
 	for i, p := range s.People {
 		rows[i] = []string{p.Login, p.Name, p.Directory, stamp(p.At), string(p.ID), stamp(s.At)}
 	}
-	return writeCSV(w, []string{"login", "name", "directory", "until", "id", "counted_at"}, rows)
-}
-
-func writeCSV(w io.Writer, head []string, rows [][]string) error {
-	out := csv.NewWriter(w)
-	if err := out.Write(head); err != nil {
-		return err
-	}
-	for _, row := range rows {
-		for i := range row {
-			row[i] = audit.Field(row[i])
-		}
-		if err := out.Write(row); err != nil {
-			return err
-		}
-	}
-	out.Flush()
-	return out.Error()
+	return audit.WriteTable(w, []string{"login", "name", "directory", "until", "id", "counted_at"}, slices.Values(rows))
 }
 
 func stamp(t time.Time) string {

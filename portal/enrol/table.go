@@ -1,7 +1,6 @@
 package enrol
 
 import (
-	"encoding/csv"
 	"io"
 	"maps"
 	"slices"
@@ -69,25 +68,17 @@ func line(p Covered, status string) Row {
 	return l
 }
 
-// WriteCSV writes a line for each account. Names in a directory are others' text:
-// no field is one that a spreadsheet would run (audit.Field).
+// WriteCSV writes a line for each account (audit.WriteTable).
 func (c Coverage) WriteCSV(w io.Writer) error {
-	out := csv.NewWriter(w)
-	if err := out.Write([]string{"login", "name", "status", "factors", "ways", "codes_left", "oldest", "newest", "id", "reminded", "snoozed_until"}); err != nil {
-		return err
-	}
-	for _, l := range c.Lines() {
-		record := []string{l.Login, l.Name, l.Status, join(slices.Sorted(maps.Keys(l.Factors)), " "), ways(l.Ways),
-			strconv.Itoa(l.CodesLeft), stamp(l.Oldest), stamp(l.Newest), string(l.ID), stamp(l.Reminded), stamp(l.Snoozed)}
-		for i, field := range record {
-			record[i] = audit.Field(field)
+	head := []string{"login", "name", "status", "factors", "ways", "codes_left", "oldest", "newest", "id", "reminded", "snoozed_until"}
+	return audit.WriteTable(w, head, func(yield func([]string) bool) {
+		for _, l := range c.Lines() {
+			if !yield([]string{l.Login, l.Name, l.Status, join(slices.Sorted(maps.Keys(l.Factors)), " "), ways(l.Ways),
+				strconv.Itoa(l.CodesLeft), stamp(l.Oldest), stamp(l.Newest), string(l.ID), stamp(l.Reminded), stamp(l.Snoozed)}) {
+				return
+			}
 		}
-		if err := out.Write(record); err != nil {
-			return err
-		}
-	}
-	out.Flush()
-	return out.Error()
+	})
 }
 
 func stamp(t time.Time) string {

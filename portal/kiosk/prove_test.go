@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"postern/portal/access"
+	"postern/portal/audit"
 )
 
 func (r *rig) registered(code string) (*screen, Device) {
@@ -226,5 +227,20 @@ func TestACaseLeftByALostDeviceEnds(t *testing.T) {
 	}
 	if left[0] != "CASE1 DEVICE1" {
 		t.Errorf("%v", left)
+	}
+	// A call that was taken, and the case begun for it, end as well.
+	e, err := r.AskDesk(t.Context(), d, "en", "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	by := audit.Event{Actor: "tech", ActorName: "tech", Door: "desk"}
+	if _, err := r.TakeCall(t.Context(), e.ID, e.Number, by); err != nil {
+		t.Fatal(err)
+	}
+	if err := r.Attach(t.Context(), e.ID, "tech", "CASE2"); err != nil {
+		t.Fatal(err)
+	}
+	if err := r.Left(t.Context(), 150*time.Second, leave); err != nil || len(left) != 2 || left[1] != "CASE2 DEVICE1" || !r.shelf.errands[e.ID].Ended {
+		t.Errorf("%v, %v", left, err)
 	}
 }

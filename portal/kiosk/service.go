@@ -158,15 +158,32 @@ func (s *Service) Enter(ctx context.Context, d Device, id string) (before string
 }
 
 // Left are cases at devices that have not been heard of for longer than idle: the power
-// went, or the network. They are nobody's any more, and each is returned once.
+// went, or the network. They are nobody's any more, and their calls to the desk are over;
+// leave is told of each case.
 func (s *Service) Left(ctx context.Context, idle time.Duration, leave func(ctx context.Context, id string, at access.Screen) error) error {
 	all, err := s.Store.Kiosks(ctx)
 	if err != nil {
 		return err
 	}
+	calls, err := s.Errands.OpenErrands(ctx, ToDesk, s.Now())
+	if err != nil {
+		return err
+	}
 	var errs []error
 	for _, d := range all {
-		if d.Case == "" || s.Now().Sub(d.Seen) < idle {
+		if s.Now().Sub(d.Seen) < idle {
+			continue
+		}
+		for _, e := range calls {
+			if e.Screen.ID != d.ID {
+				continue
+			}
+			if e.Case != "" {
+				errs = append(errs, leave(ctx, e.Case, e.Screen))
+			}
+			errs = append(errs, s.EndErrand(ctx, e.ID, e.Screen))
+		}
+		if d.Case == "" {
 			continue
 		}
 		err := leave(ctx, d.Case, d.Screen())

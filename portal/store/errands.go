@@ -63,6 +63,9 @@ func (db *DB) errand(ctx context.Context, from rower, query, key string) (e kios
 	if err := db.open(sealedErrands, body, &e, []byte(id)); err != nil {
 		return kiosk.Errand{}, err
 	}
+	if query == errandByCode && e.Code != key { // see kiosk
+		return kiosk.Errand{}, fmt.Errorf("%w (errands)", errSealed)
+	}
 	return e, nil
 }
 
@@ -106,5 +109,8 @@ func (db *DB) UpdateErrand(ctx context.Context, id string, change func(context.C
 		}
 		return t.told(ctx, f)
 	})
-	return e, err
+	if err != nil {
+		return kiosk.Errand{}, err
+	}
+	return e, nil
 }

@@ -133,7 +133,8 @@ func TestNoRequestScans(t *testing.T) {
 	db := emptyDB(t)
 	for _, query := range []string{selectCase, touchCase, moveCase, endOtherCases, insertEvent, recentEvents, selectSession, touchSession, endSession, endSessions,
 		spendCredential, burnCredential, byHandle, byOwner, byOwnerAndKind, selectHandle, handleOwner, removeCredential, removeKind, tryOffer, dropOffer,
-		lockStrikes, setStrikes, selectStrikes, anyDue, finishMessage, postponeMessage, unsettledCases} {
+		lockStrikes, setStrikes, selectStrikes, anyDue, finishMessage, postponeMessage, unsettledCases,
+		kioskByID, kioskByPrint, kioskByCode, updateKiosk, seeKiosk, errandByID, errandByCode, openErrands, updateErrand} {
 		query = sqliteDialect.query.Replace(query)
 		args := make([]any, strings.Count(query, "$"))
 		for i := range args {

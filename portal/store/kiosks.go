@@ -74,7 +74,15 @@ func (db *DB) kiosk(ctx context.Context, from rower, query, key string) (d kiosk
 	case err != nil:
 		return d, fmt.Errorf("store: kiosk: %w", err)
 	}
-	return db.openKiosk(id, seen, addr, body)
+	if d, err = db.openKiosk(id, seen, addr, body); err != nil {
+		return d, err
+	}
+	// Who writes to the database could else give a device's rights to a key of theirs,
+	// or its code to another device.
+	if query == kioskByPrint && d.Print != key || query == kioskByCode && d.Code != key {
+		return kiosk.Device{}, fmt.Errorf("%w (kiosks)", errSealed)
+	}
+	return d, nil
 }
 
 func (db *DB) openKiosk(id string, seen int64, addr string, body []byte) (d kiosk.Device, err error) {
@@ -128,7 +136,10 @@ func (db *DB) UpdateKiosk(ctx context.Context, id string, change func(context.Co
 		}
 		return t.told(ctx, e)
 	})
-	return d, err
+	if err != nil {
+		return kiosk.Device{}, err
+	}
+	return d, nil
 }
 
 // SeenKiosk notes that a device is there (kiosk.Sightings).

@@ -2,7 +2,6 @@ package web
 
 import (
 	"context"
-	"errors"
 	"io"
 	"strconv"
 
@@ -58,23 +57,10 @@ func (s *Site) deskFigures(v *visit, p access.Principal) error {
 		f, err = s.Desk.Board.Figures(v.ctx(), v.at(p), days)
 	}
 	if err != nil {
-		return s.noFigures(v, page, err)
+		return v.asksWrong(page, &page.Faults, err)
 	}
 	page.Days, page.Shown = days, s.figured(f)
 	return v.page(fiber.StatusOK, page)
-}
-
-// noFigures says on the page itself what of the question was wrong.
-func (s *Site) noFigures(v *visit, page *view.DeskFigures, err error) error {
-	t := judge(err)
-	if errors.As(err, new(*errForm)) {
-		t.faults = []view.Fault{{Code: t.code}}
-	}
-	if t.status >= fiber.StatusInternalServerError || len(t.faults) == 0 {
-		return err
-	}
-	page.Faults = t.faults
-	return v.page(t.status, page)
 }
 
 // figuresCSV is one chart as a file.
@@ -89,7 +75,8 @@ func (s *Site) figuresCSV(v *visit, p access.Principal) error {
 		f, err = s.Desk.Board.ExportFigures(v.ctx(), v.at(p), days, chart)
 	}
 	if err != nil {
-		return s.noFigures(v, &view.DeskFigures{Frame: v.frame("/desk/figures"), Spans: desk.Spans}, err)
+		page := &view.DeskFigures{Frame: v.frame("/desk/figures"), Spans: desk.Spans}
+		return v.asksWrong(page, &page.Faults, err)
 	}
 	name := string(chart) + "-" + strconv.Itoa(days) + "d-" + f.At.Format("2006-01-02")
 	return v.csv(name, func(w io.Writer) error { return f.WriteCSV(w, chart) })

@@ -28,15 +28,7 @@ func (s *Site) deskPolicy(v *visit, p access.Principal) error {
 	if err == nil {
 		return v.page(fiber.StatusOK, page)
 	}
-	t := judge(err)
-	if errors.As(err, new(*errForm)) {
-		t.faults = []view.Fault{{Code: t.code}}
-	}
-	if t.status >= fiber.StatusInternalServerError || len(t.faults) == 0 {
-		return err
-	}
-	page.Faults = t.faults
-	return v.page(t.status, page)
+	return v.asksWrong(page, &page.Faults, err)
 }
 
 // askPolicy reads the query as strictly as a form.

@@ -131,6 +131,20 @@ func wire(status int) trouble {
 	return t
 }
 
+// asksWrong says on the page itself what of the question in its address was wrong.
+// faults are the page's. What is no fault of a question is told as ever.
+func (v *visit) asksWrong(page view.Page, faults *[]view.Fault, err error) error {
+	t := judge(err)
+	if errors.As(err, new(*errForm)) {
+		t.faults = []view.Fault{{Code: t.code}}
+	}
+	if t.status >= fiber.StatusInternalServerError || len(t.faults) == 0 {
+		return err
+	}
+	*faults = t.faults
+	return v.page(t.status, page)
+}
+
 // Fault answers a request that led to an error and has no page of its own. It
 // also answers what fasthttp could not read, where nothing is known about
 // anybody: that gets one plain line.

@@ -18,6 +18,7 @@ import (
 // "lapsed" by another page, and everything else by one person of that name.
 type finder struct {
 	*site
+	t       *testing.T
 	release chan struct{}
 	mu      sync.Mutex
 	asked   []string
@@ -47,7 +48,7 @@ func (f *finder) ServeHTTP(w http.ResponseWriter, q *http.Request) {
 	}
 	var b bytes.Buffer
 	if err := f.r.Page(&b, "en", p); err != nil {
-		panic(err)
+		f.t.Error(err)
 	}
 	w.Header().Set("Content-Security-Policy", "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; form-action 'self'; base-uri 'none'")
 	w.Header().Set("Content-Type", "text/html; charset=utf-8")
@@ -64,7 +65,7 @@ func (f *finder) seen() string {
 // question; without the script the same form does it.
 func TestTheListFollowsWhatIsTyped(t *testing.T) {
 	s, _, ctx := browse(t)
-	f := &finder{site: s, release: make(chan struct{})}
+	f := &finder{site: s, t: t, release: make(chan struct{})}
 	server := httptest.NewServer(f)
 	t.Cleanup(server.Close)
 	base := strings.Replace(server.URL, "127.0.0.1", "localhost", 1)

@@ -247,22 +247,13 @@ func TestStrangersReadTheSameRefusal(t *testing.T) {
 	}
 }
 
-func TestNearLockoutReadsLikeAWrongPassword(t *testing.T) {
-	w := renderer(t)
-	for lang, s := range w.langs {
-		if a, b := s.fault(&Fault{Code: "wrong_password"}), s.fault(&Fault{Code: "near_lockout"}); a != b {
-			t.Errorf("%s: %q, %q", lang, a, b)
-		}
-	}
-}
-
 func TestEveryErrorCodeHasItsSentence(t *testing.T) {
 	s := renderer(t).langs["en"]
 	general := s.fault(&Fault{Code: "server"})
 	for code := range strings.FieldsSeq(`wrong_code wrong_password wrong_passkey expired_code replayed_code too_many_tries limited conflict unavailable
-		near_lockout mismatch too_short too_long complexity common contains_name contains_login contains_mail contains_org repeats weak history too_young
+		mismatch too_short too_long complexity common contains_name contains_login contains_mail contains_org repeats weak history too_young
 		quality history_or_filter cannot_change same_as_old not_allowed must_supply_old required bad_form csrf not_found host
-		bad_name duplicate too_many no_offer fresh last bad_characters nobody bad_choice`) {
+		bad_name duplicate too_many no_offer bad_characters nobody bad_choice`) {
 		for _, f := range []Fault{{Code: code}, {Code: code, Limit: 7, Until: at(60)}} {
 			if got := s.fault(&f); got == general || strings.Contains(got, "⟦") || strings.Contains(got, " 0 ") {
 				t.Errorf("%s: %q", code, got)
