@@ -234,7 +234,7 @@ func TestACaseLeftByALostDeviceEnds(t *testing.T) {
 		t.Fatal(err)
 	}
 	by := audit.Event{Actor: "tech", ActorName: "tech", Door: "desk"}
-	if _, err := r.TakeCall(t.Context(), e.ID, e.Number, by); err != nil {
+	if _, err := r.TakeCall(t.Context(), e.ID, e.Number, "Tech", by); err != nil {
 		t.Fatal(err)
 	}
 	if err := r.Attach(t.Context(), e.ID, "tech", "CASE2"); err != nil {
