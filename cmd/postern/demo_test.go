@@ -5,12 +5,14 @@ import (
 	"context"
 	"encoding/base32"
 	"encoding/json"
+	"errors"
 	"io"
 	"net"
 	"os"
 	"path/filepath"
 	"regexp"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -61,6 +63,9 @@ func startDemo(t *testing.T, dir string) *running {
 	case <-ready:
 	case err := <-ended:
 		cancel()
+		if errors.Is(err, syscall.EADDRINUSE) { // another test took the port between it was found free and used
+			return startDemo(t, dir)
+		}
 		t.Fatal(err)
 	}
 	t.Cleanup(r.stop)
