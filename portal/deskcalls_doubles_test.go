@@ -15,6 +15,4 @@ func (*helper) Answer(context.Context, helpdesk.Who, string, string) error {
 	return helpdesk.ErrUnknown
 }
 
-func (*helper) Calling(context.Context, helpdesk.Who) (kiosk.Errand, error) {
-	return kiosk.Errand{}, nil
-}
+func (*helper) HangUp(context.Context, helpdesk.Who, string) error { return helpdesk.ErrUnknown }

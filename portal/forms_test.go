@@ -47,6 +47,7 @@ func (h *house) posts() map[string][]string {
 		forms["/desk/cases/:id/cancel"] = nil
 		forms["/desk/cases/:id/second"] = []string{"decision", "yes"}
 		forms["/desk/calls/:id"] = []string{"number", "47"}
+		forms["/desk/calls/:id/end"] = nil
 		forms["/desk/kiosks"] = []string{"name", "Ward 3", "site", "North", "way", "key", "allow_reset", "on"}
 		forms["/desk/kiosks/:id/rename"] = []string{"name", "Ward 3", "site", "North"}
 		forms["/desk/kiosks/:id/code"] = nil

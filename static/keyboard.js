@@ -81,7 +81,7 @@
     const high = mode === 'once' || mode === 'caps';
     let rows = mode === 'signs' ? symbols : layout.keys;
     if (high && layout.more) rows = layout.more;
-    const list = rows.map((r) => row(...Array.from(r).map((c) => { const t = high && c !== 'ß' ? c.toUpperCase() : c; return key(t, () => type(t)); })));
+    const list = rows.map((r) => row(...Array.from(r).map((c) => { const t = high && c !== 'ß' ? c.toUpperCase() : c; return key((/\p{M}/u.test(t) ? '◌' : '') + t, () => type(t)); })));
     const shift = key('', () => { mode = mode === 'low' ? 'once' : mode === 'once' ? 'caps' : 'low'; draw(); }, 'w', 'shift');
     shift.setAttribute('aria-pressed', String(high));
     if (mode === 'caps') shift.classList.add('held');
@@ -89,7 +89,7 @@
     if (mode !== 'signs') end.prepend(shift);
     end.append(key('', () => hold(500), 'w', 'back'));
     list.push(row(
-      key(mode === 'signs' ? say.letters : say.symbols, () => { mode = mode === 'signs' ? 'low' : 'signs'; draw(); }, 'w'),
+      key(mode === 'signs' ? say.letters : say.symbols, () => { mode = mode === 'signs' ? 'low' : 'signs'; draw(); if (field) show(); }, 'w'),
       ...(order.length > 1 ? [key(names[(at + 1) % order.length], () => { at = (at + 1) % order.length; mode = 'low'; draw(); }, 'w')] : []),
       key('-', () => type('-')),
       key(say.space, () => type(' '), 'space'),

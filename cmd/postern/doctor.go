@@ -158,6 +158,12 @@ func (d *examination) examine(ctx context.Context, c *cli, path string) {
 			d.directory(ctx, dir)
 		}
 	}
+	if !broken("alerts") {
+		d.alerts(cfg)
+	}
+	if !broken("access") && !broken("directories") {
+		d.roles(ctx, cfg)
+	}
 	if !broken("mail") {
 		d.mail(ctx, cfg)
 		d.sms(ctx, cfg)
@@ -327,7 +333,9 @@ func (d *examination) store(ctx context.Context, cfg Config, broken bool) {
 		if err := db.CheckKeys(ctx); err != nil {
 			d.bad(directory.Failure, "keys", err.Error(), "postern serve refuses to start: nothing in the database could be opened",
 				"bring back the "+cfg.Keys+" that was made for it")
+			return
 		}
+		d.kiosks(ctx, db)
 	}
 }
 

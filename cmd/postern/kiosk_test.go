@@ -414,6 +414,7 @@ func TestAKioskCallsTheDesk(t *testing.T) {
 	}
 	tech.send(call, "people", "number", number)
 	screen.open("/kiosk/help", "applying")
+	screen.says("Idris Bello helps you")
 	tech.open("/desk/people?q=user3", "people")
 	who := tech.find(idPath)
 	tech.open(who, "person")
@@ -468,7 +469,12 @@ func TestLeavingEndsTheCall(t *testing.T) {
 	tech.open(who, "person")
 	choice := tech.find(callChoice)
 	screen.follow("/kiosk")
-	if err := tech.Post(who+"/open", "purpose", "reset", "cause", "at the ward", "ticket", "INC-9", "call", choice, "once", tech.find(onceField)); err != nil || tech.Page.Status == 200 {
+	tech.open("/desk", "desk")
+	if strings.Contains(tech.Page.Body, choice) {
+		t.Error("the desk still has a call that is over")
+	}
+	tech.open(who, "person")
+	if err := tech.Post(who+"/open", "purpose", "reset", "cause", "at the ward", "ticket", "INC-9", "call", choice, "once", tech.find(onceField)); err != nil || tech.Page.Status != 403 || tech.Page.Error() != "desk_call_over" {
 		t.Errorf("a case begins for nobody: %d %s", tech.Page.Status, tech.Page.Step())
 	}
 	screen.open("/kiosk/help", "start")

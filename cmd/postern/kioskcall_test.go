@@ -68,3 +68,23 @@ func TestTheLanguageStaysUntilOneLeaves(t *testing.T) {
 	w.follow("/kiosk")
 	w.says(`lang="en"`)
 }
+
+// A technician who has taken a call by mistake ends it; the person there reads that, and
+// may call again.
+func TestATechnicianEndsACallTheyTook(t *testing.T) {
+	r := startDemo(t, t.TempDir())
+	screen, tech := r.launch(), r.visit()
+	tech.enter(r.person("tech1"))
+	screen.open("/kiosk/help", "start")
+	screen.send("/kiosk/help", "wait")
+	tech.open("/desk", "desk")
+	call := tech.find(callPath)
+	tech.send(call, "people", "number", screen.find(plate))
+	tech.says("At <bdi>Ward 4 lobby</bdi>, <bdi>North</bdi>")
+	screen.open("/kiosk/help", "applying")
+	screen.says("Idris Bello helps you")
+	tech.send(call+"/end", "desk")
+	tech.send(call+"/end", "desk") // twice is once
+	screen.open("/kiosk/help", "expired")
+	screen.send("/kiosk/help", "wait")
+}

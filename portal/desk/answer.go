@@ -1,6 +1,7 @@
 package desk
 
 import (
+	"cmp"
 	"context"
 	"errors"
 
@@ -12,18 +13,20 @@ import (
 
 // Phone is where shared screens call from (kiosk.Service).
 type Phone interface {
-	Calls(ctx context.Context) ([]kiosk.Errand, error)
-	TakeCall(ctx context.Context, id, number string, by audit.Event) (kiosk.Errand, error)
-	Taken(ctx context.Context, who directory.ID) (kiosk.Errand, error)
+	// Calls are those that nobody has taken, and who's own with no case yet.
+	Calls(ctx context.Context, who directory.ID) ([]kiosk.Errand, error)
+	TakeCall(ctx context.Context, id, number, name string, by audit.Event) (kiosk.Errand, error)
+	CloseCall(ctx context.Context, id string, by audit.Event) error
 	Attach(ctx context.Context, id string, who directory.ID, caseID string) error
 }
 
-// Ringing are the calls of shared screens that nobody has taken, for who helps.
+// Ringing are the calls of shared screens that nobody has taken, and those that w has taken
+// and begun nothing in.
 func (s *Service) Ringing(ctx context.Context, w Who) ([]kiosk.Errand, error) {
 	if _, err := s.helps(w); err != nil {
 		return nil, err
 	}
-	list, err := s.Phone.Calls(ctx)
+	list, err := s.Phone.Calls(ctx, w.Principal.ID)
 	return list, unavailable(err)
 }
 
@@ -33,36 +36,49 @@ func (s *Service) Answer(ctx context.Context, w Who, id, number string) error {
 	if _, err := s.acts(w); err != nil {
 		return err
 	}
-	_, err := s.Phone.TakeCall(ctx, id, number, audit.Event{Actor: w.Principal.ID, ActorName: w.Principal.User.Login, Door: string(access.Desk), Address: w.Address})
-	switch {
-	case errors.Is(err, kiosk.ErrNone):
-		return ErrUnknown
-	case errors.As(err, new(*kiosk.WrongNumber)):
+	_, err := s.Phone.TakeCall(ctx, id, number, cmp.Or(w.Principal.User.Name, w.Principal.User.Login), w.calling())
+	if errors.As(err, new(*kiosk.WrongNumber)) {
 		return err
+	}
+	return known(err)
+}
+
+// HangUp ends a call that w has taken and begun nothing in. ErrUnknown for every other.
+func (s *Service) HangUp(ctx context.Context, w Who, id string) error {
+	if _, err := s.helps(w); err != nil { // to end something needs no fresh proof
+		return err
+	}
+	return known(s.Phone.CloseCall(ctx, id, w.calling()))
+}
+
+// calling is w as the record of a call has them.
+func (w Who) calling() audit.Event {
+	return audit.Event{Actor: w.Principal.ID, ActorName: w.Principal.User.Login, Door: string(access.Desk), Address: w.Address}
+}
+
+func known(err error) error {
+	if errors.Is(err, kiosk.ErrNone) {
+		return ErrUnknown
 	}
 	return unavailable(err)
 }
 
-// Calling is the screen whose call w has taken and begun nothing in; the zero one: none.
-func (s *Service) Calling(ctx context.Context, w Who) (kiosk.Errand, error) {
-	e, err := s.Phone.Taken(ctx, w.Principal.ID)
-	if errors.Is(err, kiosk.ErrNone) {
-		return kiosk.Errand{}, nil
-	}
-	return e, unavailable(err)
-}
-
-// at is the screen an order is for: that of the call w has taken. ErrUnknown when it is
+// at is the screen an order is for: that of a call w has taken. *Refused when it is
 // another's, or over: a case is pushed onto no screen that did not call.
 func (s *Service) at(ctx context.Context, w Who, call string) (kiosk.Errand, error) {
 	if call == "" {
 		return kiosk.Errand{}, nil
 	}
-	e, err := s.Calling(ctx, w)
-	if err == nil && e.ID != call {
-		err = ErrUnknown
+	list, err := s.Ringing(ctx, w)
+	if err != nil {
+		return kiosk.Errand{}, err
 	}
-	return e, err
+	for _, e := range list {
+		if e.ID == call && e.By == w.Principal.ID {
+			return e, nil
+		}
+	}
+	return kiosk.Errand{}, &Refused{"call_over"}
 }
 
 // attach tells the screen of the case. When the person has left meanwhile, it ends.

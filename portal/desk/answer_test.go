@@ -11,6 +11,7 @@ import (
 	"postern/portal/access"
 	"postern/portal/audit"
 	"postern/portal/desk"
+	"postern/portal/flow"
 	"postern/portal/kiosk"
 )
 
@@ -22,9 +23,14 @@ type phone struct {
 	fail  error
 }
 
-func (p *phone) Calls(context.Context) ([]kiosk.Errand, error) { return []kiosk.Errand{p.call}, p.fail }
+func (p *phone) Calls(_ context.Context, who directory.ID) ([]kiosk.Errand, error) {
+	if p.call.By = p.taker; p.fail != nil || p.taker != "" && p.taker != who {
+		return nil, p.fail
+	}
+	return []kiosk.Errand{p.call}, nil
+}
 
-func (p *phone) TakeCall(_ context.Context, id, number string, by audit.Event) (kiosk.Errand, error) {
+func (p *phone) TakeCall(_ context.Context, id, number, _ string, by audit.Event) (kiosk.Errand, error) {
 	switch {
 	case p.fail != nil:
 		return kiosk.Errand{}, p.fail
@@ -37,14 +43,15 @@ func (p *phone) TakeCall(_ context.Context, id, number string, by audit.Event) (
 	return p.call, nil
 }
 
-func (p *phone) Taken(_ context.Context, who directory.ID) (kiosk.Errand, error) {
+func (p *phone) CloseCall(_ context.Context, id string, by audit.Event) error {
 	if p.fail != nil {
-		return kiosk.Errand{}, p.fail
+		return p.fail
 	}
-	if p.taker == "" || p.taker != who {
-		return kiosk.Errand{}, kiosk.ErrNone
+	if id != p.call.ID || p.taker == "" || p.taker != by.Actor {
+		return kiosk.ErrNone
 	}
-	return p.call, nil
+	p.call = kiosk.Errand{}
+	return nil
 }
 
 func (p *phone) Attach(_ context.Context, id string, who directory.ID, caseID string) error {
@@ -62,13 +69,14 @@ func TestACaseIsPushedOntoNoScreenThatDidNotCall(t *testing.T) {
 	r := newRig(t)
 	r.phone.call = kiosk.Errand{ID: "E1", Kind: kiosk.ToDesk, Screen: ward, Number: "47"}
 	w, rival := r.who("x:tech", time.Minute), r.who("x:lead", time.Minute)
+	var over *desk.Refused
 	begin := func(by desk.Who, call string) error {
 		o := order
 		o.Call, o.Once = call, r.once()
 		_, err := r.Open(t.Context(), by, "x:ann", o)
 		return err
 	}
-	if err := begin(w, "E1"); !errors.Is(err, desk.ErrUnknown) {
+	if err := begin(w, "E1"); !errors.As(err, &over) {
 		t.Errorf("a call that was not taken: %v", err)
 	}
 	if err := r.Answer(t.Context(), w, "E1", "11"); !errors.As(err, new(*kiosk.WrongNumber)) {
@@ -86,14 +94,19 @@ func TestACaseIsPushedOntoNoScreenThatDidNotCall(t *testing.T) {
 	if err := r.Answer(t.Context(), rival, "E1", "47"); !errors.Is(err, desk.ErrUnknown) {
 		t.Errorf("taken twice: %v", err)
 	}
-	if err := begin(rival, "E1"); !errors.Is(err, desk.ErrUnknown) {
+	if err := begin(rival, "E1"); !errors.As(err, &over) {
 		t.Errorf("another technician's call: %v", err)
 	}
-	if err := begin(w, "E2"); !errors.Is(err, desk.ErrUnknown) {
+	if err := begin(w, "E2"); !errors.As(err, &over) {
 		t.Errorf("another screen's call: %v", err)
 	}
+	mailed := order
+	mailed.Call, mailed.Send, mailed.Once = "E1", true, r.once()
+	if _, err := r.Open(t.Context(), w, "x:ann", mailed); !errors.As(err, new(*flow.Invalid)) {
+		t.Errorf("with a way in by mail: %v", err)
+	}
 	r.phone.fail = errors.New("gone")
-	if err := begin(w, "E1"); err == nil || errors.Is(err, desk.ErrUnknown) {
+	if err := begin(w, "E1"); err == nil || errors.As(err, &over) {
 		t.Errorf("without a store: %v", err)
 	}
 	if r.phone.fail = nil; len(r.began) > 0 {
@@ -110,5 +123,34 @@ func TestACaseIsPushedOntoNoScreenThatDidNotCall(t *testing.T) {
 	}
 	if last := r.began[len(r.began)-1]; last.At != ward {
 		t.Errorf("it is for %+v", last.At)
+	}
+}
+
+// A call is ended by who has it, and by nobody else; without a store it stays.
+func TestOnlyWhoTookACallHangsUp(t *testing.T) {
+	r := newRig(t)
+	r.phone.call = kiosk.Errand{ID: "E1", Kind: kiosk.ToDesk, Screen: ward, Number: "47"}
+	w := r.who("x:tech", time.Minute)
+	for what, err := range map[string]error{"before it was taken": r.HangUp(t.Context(), w, "E1"), "somebody without a role": r.HangUp(t.Context(), r.who("x:ann", time.Minute), "E1")} {
+		if !errors.Is(err, desk.ErrUnknown) {
+			t.Errorf("%s: %v", what, err)
+		}
+	}
+	if err := r.Answer(t.Context(), w, "E1", "47"); err != nil {
+		t.Fatal(err)
+	}
+	if list, err := r.Ringing(t.Context(), r.who("x:lead", time.Minute)); err != nil || len(list) != 0 {
+		t.Errorf("another technician reads %v, %v", list, err)
+	}
+	if err := r.HangUp(t.Context(), r.who("x:lead", time.Minute), "E1"); !errors.Is(err, desk.ErrUnknown) {
+		t.Errorf("another technician: %v", err)
+	}
+	r.phone.fail = errors.New("gone")
+	if err := r.HangUp(t.Context(), w, "E1"); err == nil || errors.Is(err, desk.ErrUnknown) {
+		t.Errorf("without a store: %v", err)
+	}
+	r.phone.fail = nil
+	if err := r.HangUp(t.Context(), r.who("x:tech", time.Hour), "E1"); err != nil {
+		t.Errorf("with an old proof: %v", err)
 	}
 }

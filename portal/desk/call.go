@@ -43,6 +43,8 @@ func (o *Order) check(s *Service) error {
 		return &flow.Invalid{Field: "cause", Code: "bad_cause"}
 	case !plain(o.Ticket, maxCause) || !s.Tickets.MatchString(o.Ticket):
 		return &flow.Invalid{Field: "ticket", Code: "bad_ticket"}
+	case o.Send && o.Call != "": // it opens at that screen alone: there is no way in to mail
+		return &flow.Invalid{Code: "call_mailed"}
 	}
 	return nil
 }

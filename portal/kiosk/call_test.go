@@ -27,8 +27,25 @@ func (r *rig) calls(d Device) Errand {
 }
 
 func (r *rig) takes(id, number, who string) error {
-	_, err := r.TakeCall(r.t.Context(), id, number, audit.Event{Actor: directory.ID(who), ActorName: who, Door: "desk", Address: "10.0.0.1"})
+	_, err := r.TakeCall(r.t.Context(), id, number, "Theo Technician", technician(who))
 	return err
+}
+
+func technician(who string) audit.Event {
+	return audit.Event{Actor: directory.ID(who), ActorName: who, Door: "desk", Address: "10.0.0.1"}
+}
+
+// sees are the calls that a technician has on the board.
+func (r *rig) sees(who directory.ID) (ids []string) {
+	r.t.Helper()
+	list, err := r.Calls(r.t.Context(), who)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	for _, e := range list {
+		ids = append(ids, e.ID)
+	}
+	return ids
 }
 
 func other(number string) string {
@@ -51,8 +68,8 @@ func TestANumberIsGuessedThreeTimesAtMost(t *testing.T) {
 	if err := r.takes(e.ID, e.Number, "x:tech"); !errors.Is(err, ErrNone) {
 		t.Errorf("the fourth: %v", err)
 	}
-	if list, err := r.Calls(t.Context()); err != nil || len(list) > 0 {
-		t.Errorf("it still rings: %v, %v", list, err)
+	if list := r.sees("x:tech"); len(list) > 0 {
+		t.Errorf("it still rings: %v", list)
 	}
 	if !r.shelf.has("kiosk.called") || !r.shelf.has("kiosk.call_missed") || r.shelf.has("kiosk.call_taken") {
 		t.Errorf("the record: %v", r.shelf.events)
@@ -140,8 +157,8 @@ func TestOnlyADeviceThatMayCallsAndOnce(t *testing.T) {
 		}
 	}
 	first, again := r.calls(d), r.calls(d)
-	if list, err := r.Calls(t.Context()); err != nil || len(list) != 1 || list[0].ID != again.ID {
-		t.Errorf("%v, %v", list, err)
+	if list := r.sees("x:tech"); len(list) != 1 || list[0] != again.ID {
+		t.Errorf("%v", list)
 	}
 	if err := r.takes(first.ID, first.Number, "x:tech"); !errors.Is(err, ErrNone) {
 		t.Errorf("the first one: %v", err)
@@ -170,8 +187,11 @@ func TestACallHasOneCase(t *testing.T) {
 			t.Errorf("%s: %v", step.id, err)
 		}
 	}
-	if _, err := r.Taken(t.Context(), "x:tech"); !errors.Is(err, ErrNone) {
-		t.Errorf("it is offered again: %v", err)
+	if list := r.sees("x:tech"); len(list) > 0 {
+		t.Errorf("it is offered again: %v", list)
+	}
+	if err := r.CloseCall(t.Context(), e.ID, technician("x:tech")); !errors.Is(err, ErrNone) {
+		t.Errorf("ended with a case in it: %v", err)
 	}
 }
 
@@ -185,8 +205,75 @@ func TestTheCallJustTakenIsTheOneOffered(t *testing.T) {
 			t.Fatal(err)
 		}
 		r.clock = r.clock.Add(time.Minute)
-		if e2, err := r.Taken(t.Context(), "x:tech"); err != nil || e2.ID != e.ID {
-			t.Errorf("offered %s, taken %s: %v", e2.Screen.Name, e.Screen.Name, err)
+		if list := r.sees("x:tech"); len(list) == 0 || list[0] != e.ID {
+			t.Errorf("taken %s, offered %v", e.ID, list)
 		}
+	}
+	// Both are theirs, and nobody else's.
+	if list := r.sees("x:tech"); len(list) != 2 {
+		t.Errorf("%v", list)
+	}
+	if list := r.sees("x:rival"); len(list) > 0 {
+		t.Errorf("another technician sees %v", list)
+	}
+	if err := r.Attach(t.Context(), first.ID, "x:tech", "C1"); err != nil {
+		t.Errorf("in the first one: %v", err)
+	}
+}
+
+// Who took a call ends it, with nothing begun in it; nobody else does.
+func TestWhoTookACallEndsIt(t *testing.T) {
+	r := newRig(t)
+	d := r.ward("K1", "Ward 3")
+	e := r.calls(d)
+	closes := func(who string) error { return r.CloseCall(t.Context(), e.ID, technician(who)) }
+	if err := closes("x:tech"); !errors.Is(err, ErrNone) {
+		t.Errorf("before it was taken: %v", err)
+	}
+	if err := r.takes(e.ID, e.Number, "x:tech"); err != nil {
+		t.Fatal(err)
+	}
+	for _, who := range []string{"", "x:rival"} {
+		if err := closes(who); !errors.Is(err, ErrNone) {
+			t.Errorf("%q: %v", who, err)
+		}
+	}
+	r.shelf.down = errors.New("gone")
+	if err := closes("x:tech"); err == nil || errors.Is(err, ErrNone) {
+		t.Errorf("without a store: %v", err)
+	}
+	r.shelf.down = nil
+	if err := closes("x:tech"); err != nil || !r.shelf.has("kiosk.call_closed") {
+		t.Errorf("%v", err)
+	}
+	if got, err := r.Errand(t.Context(), e.ID, d.Screen()); err != nil || !got.Over(r.clock) || got.ByName != "Theo Technician" {
+		t.Errorf("the screen sees %+v, %v", got, err)
+	}
+	if err := r.Attach(t.Context(), e.ID, "x:tech", "C1"); !errors.Is(err, ErrNone) {
+		t.Errorf("a case in it: %v", err)
+	}
+}
+
+// A screen that was revoked while it called does not call any more.
+func TestARevokedScreenCallsNobody(t *testing.T) {
+	r := newRig(t)
+	d := r.ward("K1", "Ward 3")
+	waits := r.calls(d)
+	d.Revoked = r.clock
+	r.shelf.devices[d.ID] = d
+	if list := r.sees("x:tech"); len(list) > 0 {
+		t.Errorf("it still rings: %v", list)
+	}
+	if err := r.takes(waits.ID, waits.Number, "x:tech"); !errors.Is(err, ErrNone) {
+		t.Errorf("taken: %v", err)
+	}
+	d = r.ward("K1", "Ward 3")
+	if err := r.takes(waits.ID, waits.Number, "x:tech"); err != nil {
+		t.Fatal(err)
+	}
+	d.Revoked = r.clock
+	r.shelf.devices[d.ID] = d
+	if err := r.Attach(t.Context(), waits.ID, "x:tech", "C1"); !errors.Is(err, ErrNone) {
+		t.Errorf("a case in it: %v", err)
 	}
 }

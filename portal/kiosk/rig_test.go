@@ -1,6 +1,7 @@
 package kiosk
 
 import (
+	"cmp"
 	"context"
 	"crypto/ecdsa"
 	"crypto/elliptic"
@@ -138,7 +139,7 @@ func (s *shelf) UpdateErrand(ctx context.Context, id string, change func(context
 		return e, ErrNone
 	}
 	f, err := change(ctx, &e)
-	if err != nil || s.down != nil {
+	if err = cmp.Or(err, s.down); err != nil {
 		return e, err
 	}
 	s.errands[id] = e

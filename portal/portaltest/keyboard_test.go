@@ -38,7 +38,7 @@ func keyOf(c rune) string {
 	if c == ' ' {
 		return `document.querySelector('.kbd .space')`
 	}
-	return `[...document.querySelectorAll('.kbd button:not(.w)')].find((b) => b.textContent === ` + strconv.Quote(string(c)) + `)`
+	return `[...document.querySelectorAll('.kbd button:not(.w)')].find((b) => b.textContent.replace('◌', '') === ` + strconv.Quote(string(c)) + `)`
 }
 
 // turned presses a key up to so often until there is one for c; else all is as before,

@@ -29,7 +29,7 @@ func newKiosk(id string) kiosk.Device {
 }
 
 func newErrand(id string, kind kiosk.ErrandKind) kiosk.Errand {
-	return kiosk.Errand{ID: id, Kind: kind, Screen: access.Screen{ID: "3", Name: "Ward 3", Site: nasty}, Number: "47", Lang: "ar", Purpose: policy.Reset, Login: nasty,
+	return kiosk.Errand{ID: id, Kind: kind, Screen: access.Screen{ID: "3", Name: "Ward 3", Site: nasty}, Number: "47", Lang: "ar", Purpose: policy.Reset,
 		Created: noon, Expires: noon.Add(5 * time.Minute)}
 }
 

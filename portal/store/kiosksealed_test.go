@@ -103,7 +103,7 @@ func TestADumpOpensNoKiosk(t *testing.T) {
 		}
 		login, number := "login-"+rand.Text(), "number-"+rand.Text()
 		if _, err := db.UpdateErrand(t.Context(), e.ID, func(_ context.Context, e *kiosk.Errand) (kiosk.Effects, error) {
-			e.Login, e.Number, e.ByName = login, number, "technician-"+login
+			e.Number, e.ByName = number, "technician-"+login
 			return kiosk.Effects{}, nil
 		}); err != nil {
 			t.Fatal(err)

@@ -131,6 +131,7 @@ func (s *Site) deskRoutes() []route {
 		{path: "/desk/people/:id", page: s.desk(helpers, s.person)},
 		{path: "/desk/people/:id/open", action: s.desked(helpers, s.openCase), fields: []field{fieldPurpose, fieldCause, fieldTicket, fieldSend, fieldCall, fieldOnce}},
 		{path: "/desk/calls/:id", action: s.desked(helpers, s.answerCall), fields: []field{fieldNumber}},
+		{path: "/desk/calls/:id/end", action: s.desked(helpers, s.hangUp)},
 		{path: "/desk/cases/:id", page: s.desk(helpers, s.deskCase)},
 		{path: "/desk/cases/:id/match", action: s.desked(helpers, s.match), fields: []field{fieldNumber, fieldOnce}},
 		{path: "/desk/cases/:id/act", action: s.desked(helpers, s.act), fields: []field{fieldAct, fieldWhich, fieldOnce}},
@@ -207,11 +208,11 @@ func (s *Site) board(v *visit, p access.Principal, status int, faults ...view.Fa
 	if err != nil {
 		return err
 	}
-	calls, err := s.ringing(v, p)
+	calls, mine, err := s.ringing(v, p)
 	if err != nil {
 		return err
 	}
-	return v.page(status, &view.DeskIndex{Frame: v.frame("/desk", faults...), Waiting: list, Calls: calls})
+	return v.page(status, &view.DeskIndex{Frame: v.frame("/desk", faults...), Waiting: list, Calls: calls, Mine: mine})
 }
 
 // note records that p looked at something about others, before it is shown. What

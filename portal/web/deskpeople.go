@@ -43,6 +43,9 @@ func (s *Site) people(v *visit, p access.Principal) error {
 	if err != nil {
 		return err
 	}
+	if _, page.Mine, err = s.ringing(v, p); err != nil {
+		return err
+	}
 	if page.Asked = strings.TrimSpace(q["q"]); page.Asked == "" || v.sentHere() {
 		return v.page(fiber.StatusOK, page)
 	}
@@ -111,7 +114,7 @@ func (s *Site) personPage(v *visit, p access.Principal, id directory.ID, path st
 	} else if u.State.Locked {
 		page.Purpose = policy.Unlock
 	}
-	if page.Calling, err = s.calling(v, p); err != nil {
+	if _, page.Mine, err = s.ringing(v, p); err != nil {
 		return nil, err
 	}
 	if a.Open != nil {

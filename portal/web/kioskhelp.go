@@ -60,9 +60,11 @@ func (s *Site) helpPage(v *visit) error {
 	p := &view.KioskHelp{Frame: v.frame(kioskHelp), Step: "ask", Number: e.Number, Until: e.Expires, Helper: e.ByName}
 	switch now := s.Now(); {
 	case e.ID == "":
+	case e.Ended:
+		p.Step = "over"
 	case c != nil && c.Claimed.IsZero() && c.Live(now) && !c.OnHold():
 		p.Step = "ready"
-	case c != nil && c.OnHold() && c.Live(now), e.Case == "" && e.By != "" && !e.Ended && now.Before(e.Expires):
+	case c != nil && c.OnHold() && c.Live(now), e.Case == "" && e.By != "" && now.Before(e.Expires):
 		p.Step = "taken"
 	case e.By == "" && !e.Over(now):
 		p.Step = "wait"

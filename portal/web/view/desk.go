@@ -25,6 +25,7 @@ type DeskIndex struct {
 	Frame
 	Waiting []Waiting // for a second technician
 	Calls   []Ringing // of shared screens; posts number to /desk/calls/{id}
+	Mine    []Ringing // those their reader has taken; posts nothing to …/end
 }
 
 // Ringing is a shared screen that calls.

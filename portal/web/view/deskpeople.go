@@ -21,7 +21,8 @@ type DeskPeople struct {
 	Asked  string
 	Looked bool // Found is the answer
 	Found  []Hit
-	More   bool // than are shown
+	More   bool      // than are shown
+	Mine   []Ringing // the shared screens whose calls their reader has taken
 }
 
 // Hit is somebody who was found. Where Refused says why nobody helps them here, self
@@ -50,7 +51,7 @@ type DeskPerson struct {
 	Purpose            policy.Purpose
 	Purposes           []policy.Purpose
 	Cause, Ticket      string
-	Calling            Ringing // the shared screen whose call was taken; zero: none
+	Mine               []Ringing // the shared screens whose calls their reader has taken
 }
 
 // DeskCase is GET /desk/cases/{id} for who began it. Stage is one of code,

@@ -44,7 +44,7 @@ func kioskSamples() []sample {
 		{"kiosk-help-taken", &KioskHelp{Frame: f, Step: "taken", Helper: "Te<ch>"}, "applying", ""},
 		{"kiosk-help-ready", &KioskHelp{Frame: f, Step: "ready"}, "choose", ""},
 		{"kiosk-help-over", &KioskHelp{Frame: f, Step: "over"}, "expired", "call_over"},
-		{"desk-calls", &DeskIndex{Frame: Frame{CSRF: "tok", Person: "tech1", Desk: Rooms{Open: true, Help: true}}, Calls: []Ringing{{ID: "ab12", Name: "Ward <3>", Site: "North", Since: at(-1), Lang: "ar"}}}, "desk", ""},
+		{"desk-calls", &DeskIndex{Frame: Frame{CSRF: "tok", Person: "tech1", Desk: Rooms{Open: true, Help: true}}, Calls: []Ringing{{ID: "ab12", Name: "Ward <3>", Site: "North", Since: at(-1), Lang: "ar"}}, Mine: []Ringing{{ID: "cd34", Name: "Lobby"}}}, "desk", ""},
 		{"kiosk-phone", &KioskPhone{Frame: f, Purpose: policy.Reset, Step: "wait", Number: "47", Until: at(5), QR: totp.QRCode{Size: 41, Path: "M1 1h1"}, Link: "https://id.example.org/phone/abc"}, "wait", ""},
 		{"kiosk-phone-you", &KioskPhone{Frame: f, Purpose: policy.Reset, Step: "you"}, "start", ""},
 		{"kiosk-phone-proof", &KioskPhone{Frame: f, Purpose: policy.Reset, Step: "proof"}, "answer", ""},
