@@ -28,12 +28,13 @@ import (
 type greeter struct {
 	t       *testing.T
 	frame   string // the X server's screen, as a file
+	display string
 	browser context.Context
 }
 
 func startGreeter(t *testing.T, s *scene) *greeter {
 	t.Helper()
-	for _, needed := range []string{"Xvfb", "unshare", "openssl"} {
+	for _, needed := range []string{"Xvfb", "unshare", "openssl", "xmodmap", "xwininfo", "xdotool"} {
 		if _, err := exec.LookPath(needed); err != nil {
 			directorytest.Require(t, fmt.Errorf("%w: %s", directorytest.ErrMissing, needed))
 		}
@@ -76,8 +77,8 @@ func startGreeter(t *testing.T, s *scene) *greeter {
 			}
 		})
 	}
-	start(nil, "Xvfb", display, "-screen", "0", "800x600x24", "-fbdir", dir, "-nolisten", "tcp")
-	g := &greeter{t: t, frame: filepath.Join(dir, "Xvfb_screen0")}
+	start(nil, "Xvfb", display, "-screen", "0", "800x600x24", "-fbdir", dir, "-nolisten", "tcp", "-noreset")
+	g := &greeter{t: t, frame: filepath.Join(dir, "Xvfb_screen0"), display: display}
 	until(t, "the X server starts", func() bool { _, err := os.Stat(g.frame); return err == nil })
 	port, err := FreePort()
 	if err != nil {
