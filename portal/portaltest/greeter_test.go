@@ -12,6 +12,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -31,6 +32,9 @@ type greeter struct {
 	display string
 	browser context.Context
 }
+
+// displays counts the X servers of this process: each has a number of its own.
+var displays atomic.Int32
 
 func startGreeter(t *testing.T, s *scene) *greeter {
 	t.Helper()
@@ -59,7 +63,7 @@ func startGreeter(t *testing.T, s *scene) *greeter {
 			t.Fatal(err)
 		}
 	}
-	display := fmt.Sprintf(":%d", 90+os.Getpid()%900)
+	display := fmt.Sprintf(":%d", 1000+os.Getpid()%5000*10+int(displays.Add(1)))
 	start := func(env []string, name string, args ...string) {
 		cmd := exec.Command(name, args...)
 		cmd.Env = append(os.Environ(), env...)

@@ -30,7 +30,7 @@ func (g *greeter) pages() []string {
 	}
 	var list []string
 	for _, target := range targets {
-		if target.Type == "page" {
+		if target.Type == "page" && !strings.HasPrefix(target.URL, "chrome://omnibox-popup.") {
 			list = append(list, target.URL)
 		}
 	}
