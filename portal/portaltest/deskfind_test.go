@@ -22,6 +22,7 @@ import (
 	"postern/portal/audit"
 	"postern/portal/desk"
 	core "postern/portal/flow"
+	"postern/portal/kiosk"
 	"postern/portal/limit"
 	"postern/portal/notify"
 	"postern/portal/policy"
@@ -112,7 +113,7 @@ func newBench(t testing.TB, d directory.Directory) *bench {
 	q := quiet{}
 	b.Service, err = desk.New(desk.Options{People: b.dir, Roles: access.Roles{Technician: []string{"Desk"}}, Scope: anybody{}, Policy: rules, Cases: q, Holds: q, History: q, Sightings: q, Threats: q, FourEyes: access.Part{},
 		Hours: func(time.Time) bool { return true }, Known: q, Record: q,
-		Counters: q, Hands: q, Writes: q, Limits: q, Mends: q, Spent: q, Tickets: regexp.MustCompile(`.`), Now: time.Now})
+		Counters: q, Hands: q, Writes: q, Phone: unplugged{}, Limits: q, Mends: q, Spent: q, Tickets: regexp.MustCompile(`.`), Now: time.Now})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -277,3 +278,8 @@ func BenchmarkDeskFind(b *testing.B) {
 		b.Errorf("p99 is %v", at(99))
 	}
 }
+
+// unplugged is a desk that no screen calls.
+type unplugged struct{ desk.Phone }
+
+func (unplugged) Calls(context.Context, directory.ID) ([]kiosk.Errand, error) { return nil, nil }
