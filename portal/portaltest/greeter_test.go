@@ -44,7 +44,7 @@ func startGreeter(t *testing.T, s *scene) *greeter {
 		}
 	}
 	if os.Getuid() != 0 {
-		t.Skip("browser policies are read from /etc, in a namespace that only root can make")
+		directorytest.Require(t, fmt.Errorf("%w: root, for the browser's policies are read from /etc, in a namespace that only root can make", directorytest.ErrMissing))
 	}
 	path, err := findChromium()
 	if err != nil {
