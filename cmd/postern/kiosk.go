@@ -29,6 +29,9 @@ func (c *Config) registry(db *store.DB, keys *store.Keys, now func() time.Time) 
 	return kiosk.Registry{Store: db, Key: keys.Derive(keyKiosks), Alerts: c.Alerts.Mail, Lang: i18n.Fallback, Now: now, Rand: rand.Reader}
 }
 
+// origin is the public address without the slash that may end it.
+func (c *Config) origin() string { return strings.TrimSuffix(c.Portal.PublicURL, "/") }
+
 // withKiosks opens the store alone: a lost device must be revoked also while no
 // directory answers.
 func (c *cli) withKiosks(ctx context.Context, path string, do func(context.Context, *Config, kiosk.Registry) error) error {
@@ -150,13 +153,13 @@ func (c *cli) register(ctx context.Context, cfg *Config, r kiosk.Registry, n kio
 	case kiosk.Launch:
 		fmt.Fprintf(c.out, "the launch key is in %s: move it to the device, readable by its session alone\n", keyFile)
 	case kiosk.Certificate:
-		fmt.Fprintf(c.out, "open on the device: %s/kiosk\n", cfg.Portal.PublicURL)
+		fmt.Fprintf(c.out, "open on the device: %s/kiosk\n", cfg.origin())
 	}
 	return nil
 }
 
 func (c *cli) tellCode(cfg *Config, d kiosk.Device, code string) {
-	fmt.Fprintf(c.out, "open on the device: %s/kiosk/register\none-time code: %s (until %s)\n", cfg.Portal.PublicURL, code, d.Until.UTC().Format(time.RFC3339))
+	fmt.Fprintf(c.out, "open on the device: %s/kiosk/register\none-time code: %s (until %s)\n", cfg.origin(), code, d.Until.UTC().Format(time.RFC3339))
 }
 
 func (c *cli) kioskList() *cobra.Command {

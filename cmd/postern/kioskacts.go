@@ -26,7 +26,18 @@ func (c *cli) kioskAct(use, short string, do func(context.Context, *Config, kios
 
 func (c *cli) kioskRename() *cobra.Command {
 	var name, site string
-	cmd := c.kioskAct("rename", "Call a kiosk by another name", func(ctx context.Context, _ *Config, r kiosk.Registry, id string) error {
+	var cmd *cobra.Command
+	cmd = c.kioskAct("rename", "Call a kiosk by another name; what is not said stays", func(ctx context.Context, _ *Config, r kiosk.Registry, id string) error {
+		was, err := r.Find(ctx, id)
+		if err != nil {
+			return err
+		}
+		if !cmd.Flags().Changed("name") {
+			name = was.Name
+		}
+		if !cmd.Flags().Changed("site") {
+			site = was.Site
+		}
 		d, err := r.Rename(ctx, operator(), id, name, site)
 		if err == nil {
 			fmt.Fprintf(c.out, "%s is %s now\n", d.ID, oneLine(d.Screen().Label()))
@@ -40,15 +51,28 @@ func (c *cli) kioskRename() *cobra.Command {
 
 func (c *cli) kioskAllow() *cobra.Command {
 	var allow, keyboard string
-	cmd := c.kioskAct("allow", "Change what people may do at a kiosk", func(ctx context.Context, _ *Config, r kiosk.Registry, id string) error {
-		d, err := r.SetRights(ctx, operator(), id, rightsOf(allow), kiosk.Keyboard(keyboard))
+	var cmd *cobra.Command
+	cmd = c.kioskAct("allow", "Change what people may do at a kiosk; what is not said stays", func(ctx context.Context, _ *Config, r kiosk.Registry, id string) error {
+		was, err := r.Find(ctx, id)
+		if err != nil {
+			return err
+		}
+		// Whoever turns the keys on must not let people do more by it.
+		rights, keys := was.Rights, was.Keyboard
+		if cmd.Flags().Changed("allow") {
+			rights = rightsOf(allow)
+		}
+		if cmd.Flags().Changed("keyboard") {
+			keys = kiosk.Keyboard(keyboard)
+		}
+		d, err := r.SetRights(ctx, operator(), id, rights, keys)
 		if err == nil {
 			fmt.Fprintf(c.out, "%s: %v, keyboard %s\n", oneLine(d.Screen().Label()), d.Rights, d.Keyboard)
 		}
 		return err
 	})
-	cmd.Flags().StringVar(&allow, "allow", allRights, "what people may do there, with commas")
-	cmd.Flags().StringVar(&keyboard, "keyboard", "auto", "keys on the screen: auto, on, off")
+	cmd.Flags().StringVar(&allow, "allow", "", "what people may do there, with commas: some of "+allRights)
+	cmd.Flags().StringVar(&keyboard, "keyboard", "", "keys on the screen: auto, on, off")
 	return cmd
 }
 

@@ -38,6 +38,7 @@ func TestCommands(t *testing.T) {
 			"remember":  scriptRemember,
 			"unchanged": scriptUnchanged,
 			"temporary": scriptTemporary,
+			"kiosk-id":  scriptKioskID,
 		},
 	})
 }
@@ -158,6 +159,19 @@ func people(ts *testscript.TestScript, dir string) string {
 	text, err := json.Marshal(readDemo(ts, filepath.Join(dir, "demo.json")).People)
 	ts.Check(err)
 	return string(text)
+}
+
+// kiosk-id NAME: sets ID to that of the kiosk in what was printed as JSON just now.
+func scriptKioskID(ts *testscript.TestScript, _ bool, args []string) {
+	for line := range strings.Lines(ts.ReadFile("stdout")) {
+		var d struct{ ID, Name string }
+		ts.Check(json.Unmarshal([]byte(line), &d))
+		if d.Name == args[0] {
+			ts.Setenv("ID", d.ID)
+			return
+		}
+	}
+	ts.Fatalf("no kiosk is called %s", args[0])
 }
 
 // temporary DIR: demo leaves no folder of its own behind there.
