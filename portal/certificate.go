@@ -5,70 +5,89 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"strings"
 	"sync"
 	"time"
 )
 
-// certificate reads its files again when they change, so that a renewal needs
-// no restart. A renewal that cannot be read is logged, and the old one stays.
-type certificate struct {
-	files TLS
+// lookEvery is how often files are looked at.
+const lookEvery = time.Minute
+
+// watched is what files say. They are read again when they change, so that a renewal
+// needs no restart. One that cannot be read is logged, and the old one stays.
+type watched[T any] struct {
+	what  string // for the log
+	files []string
+	load  func() (T, error)
 	now   func() time.Time
 	log   *slog.Logger
 
 	mu      sync.Mutex
-	current *tls.Certificate
-	changed time.Time // of the files, when current was read
+	current T
+	seen    string // the files, when current was read
 	looked  time.Time
 }
 
-// lookEvery is how often the files are looked at.
-const lookEvery = time.Minute
-
-func loadCertificate(files TLS, now func() time.Time, log *slog.Logger) (*certificate, error) {
-	c := &certificate{files: files, now: now, log: log}
-	if err := c.read(); err != nil {
-		return nil, fmt.Errorf("portal: tls: %w", err)
-	}
-	c.looked = now()
-	return c, nil
-}
-
-func (c *certificate) read() error {
-	changed, err := c.lastChange()
-	if err != nil || changed.Equal(c.changed) {
+func (w *watched[T]) read() error {
+	seen, err := w.state()
+	if err != nil || seen == w.seen {
 		return err
 	}
-	pair, err := tls.LoadX509KeyPair(c.files.CertFile, c.files.KeyFile)
+	current, err := w.load()
 	if err != nil {
 		return err
 	}
-	c.current, c.changed = &pair, changed
+	w.current, w.seen = current, seen
 	return nil
 }
 
-func (c *certificate) lastChange() (last time.Time, err error) {
-	for _, name := range []string{c.files.CertFile, c.files.KeyFile} {
+// state names every file's own time and size: one that is put back from a copy is older.
+func (w *watched[T]) state() (string, error) {
+	var s strings.Builder
+	for _, name := range w.files {
 		info, err := os.Stat(name)
 		if err != nil {
-			return last, err
+			return "", err
 		}
-		if info.ModTime().After(last) {
-			last = info.ModTime()
+		fmt.Fprintf(&s, "%d %d,", info.ModTime().UnixNano(), info.Size())
+	}
+	return s.String(), nil
+}
+
+// first reads them for the first time; then there is no old one to stay.
+func (w *watched[T]) first() error {
+	w.looked = w.now()
+	return w.read()
+}
+
+func (w *watched[T]) get() T {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if now := w.now(); now.Sub(w.looked) >= lookEvery {
+		w.looked = now
+		if err := w.read(); err != nil {
+			w.log.Error("what replaces "+w.what+" cannot be read; the old is still in use", "cause", err.Error())
 		}
 	}
-	return last, nil
+	return w.current
+}
+
+// certificate is the portal's own.
+type certificate struct{ watched[*tls.Certificate] }
+
+func loadCertificate(files TLS, now func() time.Time, log *slog.Logger) (*certificate, error) {
+	c := &certificate{watched[*tls.Certificate]{what: "the certificate", files: []string{files.CertFile, files.KeyFile}, now: now, log: log,
+		load: func() (*tls.Certificate, error) {
+			pair, err := tls.LoadX509KeyPair(files.CertFile, files.KeyFile)
+			return &pair, err
+		}}}
+	if err := c.first(); err != nil {
+		return nil, fmt.Errorf("portal: tls: %w", err)
+	}
+	return c, nil
 }
 
 // get is tls.Config.GetCertificate.
 func (c *certificate) get(*tls.ClientHelloInfo) (*tls.Certificate, error) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if now := c.now(); now.Sub(c.looked) >= lookEvery {
-		c.looked = now
-		if err := c.read(); err != nil {
-			c.log.Error("the renewed certificate cannot be read; the old one is still in use", "cause", err.Error())
-		}
-	}
-	return c.current, nil
+	return c.watched.get(), nil
 }

@@ -74,8 +74,10 @@ func New(o Options) (*Server, error) {
 			return nil, err
 		}
 		s.tls = &tls.Config{GetCertificate: cert.get, MinVersion: tls.VersionTLS12, NextProtos: []string{"http/1.1"}}
-		if err := o.Config.TLS.clients(s.tls); err != nil {
-			return nil, err
+		if ca := o.Config.TLS.ClientCA; ca != "" {
+			if s.tls, err = devices(s.tls, ca, o.Web.Now, o.Log); err != nil {
+				return nil, err
+			}
 		}
 	}
 	if o.Config.Admin != "" && o.Admin != nil {

@@ -20,6 +20,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"postern/directory"
+	"postern/portal"
 	"postern/portal/notify/smtp"
 	"postern/portal/store"
 )
@@ -264,6 +265,11 @@ func (d *examination) certificate(cfg Config, host string) {
 		return
 	}
 	d.leaf(pair.Leaf, host, cfg.Portal.TLS.CertFile)
+	if ca := cfg.Portal.TLS.ClientCA; ca != "" {
+		if _, err := portal.Authorities(ca); err != nil {
+			d.bad(directory.Failure, "tls", err.Error(), "the portal cannot start", "check tls.client_ca")
+		}
+	}
 }
 
 // leaf says whether a certificate is for host and how long it still is.

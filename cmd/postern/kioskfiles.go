@@ -5,13 +5,15 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"net/netip"
 	"net/url"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 
 	"github.com/spf13/cobra"
+
+	"postern/portal"
 )
 
 //go:embed kioskfiles/*
@@ -44,21 +46,34 @@ func (c *cli) kioskFiles() *cobra.Command {
 	return cmd
 }
 
+// plainHost holds nothing that means something to a shell, to JSON or to Chromium's filters:
+// "*" would be every host there.
+var plainHost = regexp.MustCompile(`^([a-z0-9.-]+|\[[0-9a-f:.]+\])$`)
+
+var hasPort = regexp.MustCompile(`:[0-9]+$`)
+
 // kioskOrigin takes what public_url may be: a script is made of it.
 func kioskOrigin(s string) (string, error) {
+	c := portal.DefaultConfig()
+	c.PublicURL, c.TrustedProxies = s, []string{"127.0.0.1"}
+	if err := errors.Join(c.Validate()...); err != nil {
+		return "", errors.New(strings.TrimPrefix(err.Error(), "public_url: "))
+	}
 	u, err := url.Parse(s)
-	switch {
-	case s == "":
-		return "", errors.New("missing, like https://id.example.org")
-	case err != nil || u.Host == "" || u.User != nil || u.Path != "" && u.Path != "/" || u.RawQuery != "" || u.Fragment != "" || strings.ContainsAny(s, "'\"`$\\ \t\n"):
+	if err != nil || !plainHost.MatchString(strings.TrimSuffix(u.Host, ":"+u.Port())) {
 		return "", fmt.Errorf("%q is not like https://id.example.org", s)
 	}
-	ip, iperr := netip.ParseAddr(u.Hostname())
-	local := u.Hostname() == "localhost" || iperr == nil && ip.IsLoopback()
-	if u.Scheme != "https" && !(u.Scheme == "http" && local) {
-		return "", fmt.Errorf("%q: without https only localhost is served", s)
-	}
 	return u.Scheme + "://" + u.Host, nil
+}
+
+// kioskFilter is an origin as Chromium's URL filters have it: the dot keeps the hosts below
+// it out, and the port all others.
+func kioskFilter(origin string) string {
+	scheme, host, _ := strings.Cut(origin, "://")
+	if !hasPort.MatchString(host) {
+		host += map[string]string{"https": ":443", "http": ":80"}[scheme]
+	}
+	return scheme + "://." + host
 }
 
 // writeKioskFiles writes all of them or none.
@@ -71,6 +86,7 @@ func writeKioskFiles(dir, origin string) (names []string, err error) {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return nil, err
 	}
+	fill := strings.NewReplacer("@URL@", origin, "@FILTER@", kioskFilter(origin))
 	list, err := kioskFiles.ReadDir("kioskfiles")
 	if err != nil {
 		return nil, err
@@ -94,7 +110,7 @@ func writeKioskFiles(dir, origin string) (names []string, err error) {
 			mode = 0o755
 		}
 		names = append(names, f.Name())
-		if err := os.WriteFile(filepath.Join(dir, f.Name()), []byte(strings.ReplaceAll(string(text), "@URL@", origin)), mode); err != nil {
+		if err := os.WriteFile(filepath.Join(dir, f.Name()), []byte(fill.Replace(string(text))), mode); err != nil {
 			return names, err
 		}
 	}

@@ -56,9 +56,14 @@ func TestTheLaunchScriptSignsAsThePortalDoes(t *testing.T) {
 
 // Nothing is written half, over something, or for an address that is none.
 func TestKioskFilesAreForOnePortal(t *testing.T) {
-	for _, bad := range []string{"", "id.example.org", "http://id.example.org", "https://id.example.org/path", "https://a'b", "https://a$(x)", "ftp://localhost"} {
+	for _, bad := range []string{"", "id.example.org", "http://id.example.org", "https://id.example.org/path", "https://a'b", "https://a$(x)", "ftp://localhost", "https://*", "https://a,b", "https://a;b", "https://a&b", "https://a\"b", "https://ID.example.org", "https://id.example.org:443", "https://u@id.example.org", "https://a\nb"} {
 		if got, err := kioskOrigin(bad); err == nil {
 			t.Errorf("%q: %s", bad, got)
+		}
+	}
+	for origin, filter := range map[string]string{"https://pw.corp.example:8443": "https://.pw.corp.example:8443", "http://localhost:8080": "http://.localhost:8080", "https://[2001:db8::1]": "https://.[2001:db8::1]:443"} {
+		if got := kioskFilter(origin); got != filter {
+			t.Errorf("%s: %s", origin, got)
 		}
 	}
 	dir := t.TempDir()
@@ -78,7 +83,7 @@ func TestKioskFilesAreForOnePortal(t *testing.T) {
 		t.Fatal(err)
 	}
 	var policies struct{ URLAllowlist []string }
-	if err := json.Unmarshal(text, &policies); err != nil || len(policies.URLAllowlist) != 2 || policies.URLAllowlist[0] != "https://id.example.org/kiosk" || strings.Contains(string(text), "@URL@") {
+	if err := json.Unmarshal(text, &policies); err != nil || len(policies.URLAllowlist) != 2 || policies.URLAllowlist[0] != "https://.id.example.org:443/kiosk" || strings.Contains(string(text), "@") {
 		t.Errorf("%v %v", policies, err)
 	}
 }

@@ -94,19 +94,28 @@ once() {
 	"$browser" --kiosk --no-first-run --no-default-browser-check --disable-pinch --overscroll-history-navigation=0 \
 		--disable-session-crashed-bubble --disable-infobars --noerrdialogs --password-store=basic \
 		--user-data-dir="$1" $size ${POSTERN_FLAGS:-} "$2" &
-	watch $!
-	wait $! || true
+	pid=$!
+	watch "$pid"
+	wait "$pid" || true
+	pid=
 }
 
-profile=
-trap '[ -z "$profile" ] || rm -rf "$profile"' EXIT
+# forget ends the browser with the session, and first: it would write into the profile that
+# is just being removed.
+profile= pid=
+forget() {
+	[ -z "$pid" ] || kill "$pid" 2>/dev/null || true
+	wait
+	[ -z "$profile" ] || rm -rf "$profile"
+}
+trap forget EXIT
 trap 'exit 1' HUP INT TERM
 while :; do
 	if [ -z "${POSTERN_KEY:-}" ]; then
 		once "${POSTERN_PROFILE:-$HOME/postern-kiosk}" "@URL@/kiosk"
 	else
 		address=$(sh "$here/postern-launch.sh" "$POSTERN_KEY") # none: no browser
-		profile=$(mktemp -d)
+		profile=$(mktemp -d "${XDG_RUNTIME_DIR:-${TMPDIR:-/tmp}}/postern.XXXXXXXX") # in memory, where there is such a folder
 		once "$profile" "$address"
 		rm -rf "$profile"
 		if [ -n "${POSTERN_ONCE:-}" ]; then # a link of a logon screen: back to it
