@@ -15,8 +15,11 @@
     de: { keys: ['1234567890ß', 'qwertzuiopü', 'asdfghjklöä', 'yxcvbnm'] },
     ar: { keys: ['ذ1234567890', 'ضصثقفغعهخحجد', 'شسيبلاتنمكط', 'ئءؤرىةوزظ'], more: ['٠١٢٣٤٥٦٧٨٩', 'أإآـ', 'ًٌٍَُِّْ', '،؛؟'] },
   };
-  const order = say.layouts.split(' ').filter((l) => layouts[l]);
-  const names = say.names.split('|');
+  // An operator may have added languages that have no keys here.
+  const languages = say.layouts.split(' ');
+  const order = languages.filter((l) => layouts[l]);
+  const names = order.map((l) => say.names.split('|')[languages.indexOf(l)]);
+  if (!order.length) order.push('en');
   let at = Math.max(0, order.indexOf(document.documentElement.lang));
   let mode = 'low'; // low, once, caps, signs
 

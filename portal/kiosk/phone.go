@@ -93,6 +93,14 @@ func (s *Service) Phone(ctx context.Context, code string) (Errand, error) {
 	if err == nil && (e.Kind != ToPhone || e.Over(s.Now()) || !e.Matched.IsZero()) {
 		err = ErrNone
 	}
+	if err != nil {
+		return Errand{}, err
+	}
+	// A screen that was shut sends nobody anywhere any more.
+	d, err := s.Store.Kiosk(ctx, Index{ID: e.Screen.ID})
+	if err == nil && !d.inUse() {
+		err = ErrNone
+	}
 	return e, err
 }
 

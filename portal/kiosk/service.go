@@ -13,7 +13,6 @@ import (
 	"strings"
 	"time"
 
-	"postern/portal/access"
 	"postern/portal/audit"
 	"postern/portal/notify"
 )
@@ -155,49 +154,6 @@ func (s *Service) Enter(ctx context.Context, d Device, id string) (before string
 		before = ""
 	}
 	return before, err
-}
-
-// Left are cases at devices that have not been heard of for longer than idle: the power
-// went, or the network. They are nobody's any more, and their calls to the desk are over;
-// leave is told of each case.
-func (s *Service) Left(ctx context.Context, idle time.Duration, leave func(ctx context.Context, id string, at access.Screen) error) error {
-	all, err := s.Store.Kiosks(ctx)
-	if err != nil {
-		return err
-	}
-	calls, err := s.Errands.OpenErrands(ctx, ToDesk, s.Now())
-	if err != nil {
-		return err
-	}
-	var errs []error
-	for _, d := range all {
-		if s.Now().Sub(d.Seen) < idle {
-			continue
-		}
-		for _, e := range calls {
-			if e.Screen.ID != d.ID {
-				continue
-			}
-			if e.Case != "" {
-				errs = append(errs, leave(ctx, e.Case, e.Screen))
-			}
-			errs = append(errs, s.EndErrand(ctx, e.ID, e.Screen))
-		}
-		if d.Case == "" {
-			continue
-		}
-		err := leave(ctx, d.Case, d.Screen())
-		if err == nil {
-			_, err = s.Store.UpdateKiosk(ctx, d.ID, func(_ context.Context, now *Device) (Effects, error) {
-				if now.Case == d.Case {
-					now.Case = ""
-				}
-				return Effects{}, nil
-			})
-		}
-		errs = append(errs, err)
-	}
-	return errors.Join(errs...)
 }
 
 // event is about a device, by itself.

@@ -130,11 +130,7 @@ func (s *Site) signInFor(v *visit, link string) error {
 	if !validToken(link) {
 		return flow.ErrNoRequest
 	}
-	token, err := newToken(s.Rand)
-	if err != nil {
-		return err
-	}
-	if err := v.become(token, session.State{Back: "/approve/" + link}); err != nil {
+	if err := v.anew(session.State{Back: "/approve/" + link}); err != nil {
 		return err
 	}
 	return v.to(signin.path)

@@ -53,9 +53,5 @@ func (s *Site) claimHere(v *visit, code string) error {
 	if err != nil {
 		return err
 	}
-	token, err := newToken(s.Rand)
-	if err != nil {
-		return err
-	}
-	return v.become(token, session.State{Case: c.ID, Purpose: c.Purpose})
+	return v.anew(session.State{Case: c.ID, Purpose: c.Purpose})
 }

@@ -76,11 +76,7 @@ func (s *Site) prove(v *visit, f form, p access.Principal) error {
 	if !v.session.DeskOver(s.Now()) {
 		return s.stepUpFor(v, p, at)
 	}
-	token, err := newToken(s.Rand)
-	if err != nil {
-		return err
-	}
-	if err := v.become(token, session.State{Back: at}); err != nil {
+	if err := v.anew(session.State{Back: at}); err != nil {
 		return err
 	}
 	return v.to(signin.path)

@@ -134,11 +134,7 @@ func (s *Site) enter(v *visit, c *flow.Case) error {
 	if v.session.Back != "" {
 		to = v.session.Back
 	}
-	token, err := newToken(s.Rand)
-	if err != nil {
-		return err
-	}
-	if err := v.become(token, session.State{Principal: p}); err != nil {
+	if err := v.anew(session.State{Principal: p}); err != nil {
 		return err
 	}
 	return v.to(to)

@@ -38,11 +38,7 @@ func (s *Site) askDesk(v *visit, _ form) error {
 	case err != nil:
 		return &down{err}
 	}
-	token, err := newToken(s.Rand)
-	if err != nil {
-		return err
-	}
-	if err := v.become(token, session.State{Errand: e.ID}); err != nil {
+	if err := v.anew(session.State{Errand: e.ID}); err != nil {
 		return err
 	}
 	return v.to(kioskHelp)
@@ -115,11 +111,7 @@ func (s *Site) goOn(v *visit, _ form) error {
 	if err := s.enterKiosk(v, c); err != nil {
 		return err
 	}
-	token, err := newToken(s.Rand)
-	if err != nil {
-		return err
-	}
-	if err := v.become(token, session.State{Case: c.ID, Purpose: c.Purpose}); err != nil {
+	if err := v.anew(session.State{Case: c.ID, Purpose: c.Purpose}); err != nil {
 		return err
 	}
 	return v.to(shared.path)

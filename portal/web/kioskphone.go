@@ -69,11 +69,7 @@ func (s *Site) askPhone(v *visit, f form) error {
 	case err != nil:
 		return &down{err}
 	}
-	token, err := newToken(s.Rand)
-	if err != nil {
-		return err
-	}
-	if err := v.become(token, session.State{Errand: e.ID, Code: code}); err != nil {
+	if err := v.anew(session.State{Errand: e.ID, Code: code}); err != nil {
 		return err
 	}
 	return v.to(kioskPhone)
@@ -180,11 +176,7 @@ func (s *Site) matchPhone(v *visit, f form) error {
 		}
 		next, to = session.State{Case: c.ID, Purpose: c.Purpose}, recovery.path
 	}
-	token, err := newToken(s.Rand)
-	if err != nil {
-		return err
-	}
-	if err := v.become(token, next); err != nil {
+	if err := v.anew(next); err != nil {
 		return err
 	}
 	return v.to(to)

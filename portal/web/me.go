@@ -49,11 +49,7 @@ func (s *Site) owned(action func(*visit, form, access.Principal) error) func(*vi
 
 // signOut ends the session; there is always one identity afterwards, a new one.
 func (s *Site) signOut(v *visit, _ form) error {
-	token, err := newToken(s.Rand)
-	if err != nil {
-		return err
-	}
-	if err := v.become(token, session.State{}); err != nil {
+	if err := v.anew(session.State{}); err != nil {
 		return err
 	}
 	return v.to("/")
@@ -154,11 +150,7 @@ func (s *Site) enrol(v *visit, f form, p access.Principal) error {
 	o, err := s.Enrol.Enrol(v.ctx(), v.who(p), kind, []byte(f["answer"]), f["name"])
 	switch {
 	case err == nil:
-		token, err := newToken(s.Rand)
-		if err != nil {
-			return err
-		}
-		if err := v.become(token, session.State{Principal: p.Enrolled(kind, s.Now())}); err != nil {
+		if err := v.anew(session.State{Principal: p.Enrolled(kind, s.Now())}); err != nil {
 			return err
 		}
 		return v.to("/me/factors")

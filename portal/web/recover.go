@@ -198,12 +198,8 @@ func (s *Site) cancel(d door) func(*visit, form) error {
 				return s.next(v, d, c, errors.Join(err, lerr))
 			}
 		}
-		token, err := newToken(s.Rand)
-		if err != nil {
-			return err
-		}
 		keep := v.session.Principal
-		if err := v.become(token, session.State{Principal: keep}); err != nil {
+		if err := v.anew(session.State{Principal: keep}); err != nil {
 			return err
 		}
 		if keep.ID != "" {

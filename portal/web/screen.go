@@ -230,13 +230,9 @@ func (s *Site) wipe(v *visit) error {
 	if was.Case == "" && was.Errand == "" && before == "" {
 		return nil
 	}
-	token, err := newToken(s.Rand)
-	if err != nil {
-		return err
-	}
 	// Not "storage": that is where the device's own key is. Nothing else is put there.
 	v.Set("Clear-Site-Data", `"cache"`)
-	return v.become(token, session.State{})
+	return v.anew(session.State{})
 }
 
 // kioskHere is asked by a page that somebody is typing on: their session goes on.

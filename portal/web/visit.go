@@ -91,6 +91,15 @@ func (v *visit) become(token string, s session.State) error {
 	return nil
 }
 
+// anew is become with a token of its own, for who need not know it beforehand.
+func (v *visit) anew(s session.State) error {
+	token, err := newToken(v.site.Rand)
+	if err != nil {
+		return err
+	}
+	return v.become(token, s)
+}
+
 func (v *visit) setToken(token string) {
 	v.token = token
 	v.setCookie(sessionCookie, token)
