@@ -10,6 +10,7 @@ import (
 
 	"github.com/chromedp/cdproto/emulation"
 	"github.com/chromedp/cdproto/input"
+	"github.com/chromedp/cdproto/runtime"
 	"github.com/chromedp/chromedp"
 )
 
@@ -198,3 +199,26 @@ func TestNoKeysWithoutScriptOrWithAMouse(t *testing.T) {
 	do(t, ctx, chromedp.EmulateViewport(800, 600, chromedp.EmulateMobile, chromedp.EmulateTouch), emulation.SetScriptExecutionDisabled(true))
 	room("without script")
 }
+
+// An operator may add a language that has no keys here: the key that changes the layout still
+// names the one it leads to, and where there is none for any language there are English ones.
+func TestALanguageWithoutKeysMisleadsNobody(t *testing.T) {
+	_, base, ctx := browse(t)
+	for _, c := range []struct{ languages, names, says, leads string }{
+		{"en fr de", "English|Français|Deutsch", "Deutsch", "ü"},
+		{"fr", "Français", "", "q"},
+	} {
+		var label string
+		var has bool
+		do(t, ctx, chromedp.Navigate(base+"/kiosk-form"), chromedp.WaitReady(`.kbd`, chromedp.ByQuery),
+			chromedp.Evaluate(fmt.Sprintf(`new Promise((done, fail) => { const b = document.querySelector('.kbd'); b.dataset.keyboard = 'on'; b.dataset.layouts = %q; b.dataset.names = %q;
+				const s = document.createElement('script'), src = document.querySelector('script[src*="keyboard."]').src; s.src = src; s.onload = () => done(); s.onerror = fail; document.head.append(s); })`, c.languages, c.names), nil, awaited),
+			chromedp.Evaluate(`(() => { const last = [...document.querySelectorAll('.kbd div:last-child button')]; const turn = last.find((k) => !['#+=', '-', '.'].includes(k.textContent) && !k.matches('.space, .next')); if (turn) { const t = turn.textContent; turn.click(); return t; } return ''; })()`, &label),
+			chromedp.Evaluate(fmt.Sprintf(`[...document.querySelectorAll('.kbd button')].some((k) => k.textContent === %q)`, c.leads), &has))
+		if label != c.says || !has {
+			t.Errorf("%s: the key says %q, want %q; it leads to keys with %s: %v", c.languages, label, c.says, c.leads, has)
+		}
+	}
+}
+
+func awaited(p *runtime.EvaluateParams) *runtime.EvaluateParams { return p.WithAwaitPromise(true) }
