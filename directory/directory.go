@@ -107,6 +107,18 @@ type Revoker interface {
 	RevokeSessions(ctx context.Context, u User) error
 }
 
+// Original is the optional ability of a directory that is synced into a tenant: find
+// the account by its SID. The answer is Find's.
+type Original interface {
+	BySID(ctx context.Context, sid string) (User, error)
+}
+
+// Copier is the optional ability of a tenant: find the copy of an account by its SID.
+// The answer is Find's; ErrNotFound where there is none (yet).
+type Copier interface {
+	CopyOf(ctx context.Context, sid string) (User, error)
+}
+
 // Errors that cross the room's border. Compare with errors.Is.
 var (
 	ErrNotFound        = errors.New("directory: nobody, or more than one, by that name")
@@ -154,6 +166,12 @@ type User struct {
 	// adminCount, configured group, machine account, denied OU), for the audit
 	// log alone; empty for everybody else.
 	Privileged string
+	// SID is the security identifier of an account in Active Directory, as text;
+	// empty elsewhere. A tenant knows its copies of accounts by it.
+	SID string
+	// CopyOf is the SID of the account that this one is a copy of, synced into a
+	// tenant: nothing is ever done to a copy. Set finds the original.
+	CopyOf string
 	// ReadAt is when the reading of this snapshot began (before the search was
 	// sent); zero means "of unknown age" and counts as stale.
 	ReadAt time.Time

@@ -13,7 +13,9 @@ type Rules struct {
 	// Complexity is Active Directory's rule: 3 of 5 character classes, not the
 	// account name, no part of 3 or more characters of the display name.
 	Complexity bool
-	History    int // how many old passwords are refused
+	// PlainOnly: nothing but what PlainCharacters allows (Entra ID).
+	PlainOnly bool
+	History   int // how many old passwords are refused
 	// HistoryOnReset says whether an administrative reset obeys History. Never
 	// claim it where the server does not advertise it.
 	HistoryOnReset bool
@@ -44,6 +46,7 @@ const (
 	RuleTooShort        Rule = "too_short"
 	RuleTooLong         Rule = "too_long"
 	RuleComplexity      Rule = "complexity"
+	RuleCharacters      Rule = "characters" // some character is not taken
 	RuleHistory         Rule = "history"
 	RuleTooYoung        Rule = "too_young"
 	RuleQuality         Rule = "quality"           // an installed check said no and does not say why

@@ -72,7 +72,7 @@ func TestSetSearchesAllOfItsDirectoriesOrFails(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			var named []Named
 			for i, m := range tt.members {
-				named = append(named, Named{string(rune('a' + i)), m})
+				named = append(named, Named{Name: string(rune('a' + i)), Directory: m})
 			}
 			s, err := NewSet(named...)
 			if err != nil {

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"strings"
-	"sync"
 )
 
 // Named is a directory and the name the configuration gives it, which is also the
@@ -13,12 +12,34 @@ import (
 type Named struct {
 	Name      string
 	Directory Directory
+	// Suffixes are ends of logins, behind the at sign, that are looked for here and
+	// nowhere else.
+	Suffixes []string
+	// SyncedFrom are the names of the directories whose accounts this tenant has
+	// copies of.
+	SyncedFrom []string
 }
 
-// Set is several directories as one. A person is looked for in all of them and
-// must be in exactly one; everything after that goes to the directory that holds
-// the account. Abilities a directory lacks are ErrUnsupported.
-type Set struct{ members []Named }
+// Set is several directories as one. A person is looked for in all of them, or in
+// the one that what was typed leads to, and must be in exactly one; everything after
+// that goes to the directory that holds the account. Abilities a directory lacks are
+// ErrUnsupported.
+//
+// What was typed leads to one directory when it begins with that one's name and a
+// backslash, as a picker writes it, or ends with one of its suffixes.
+//
+// A copy of an account in a tenant stands for its original: that is what is found.
+// And nobody who has a role in the tenant by their copy is cleared of being privileged
+// because the original has none: a new password there would be synced.
+type Set struct {
+	members []Named
+	first   bool
+}
+
+// FirstWins makes the order of the directories count: of several that hold somebody
+// by the name typed, the first one's is meant. All are asked nevertheless, so that the
+// time tells nothing; those after the one that counts may be down.
+func (s *Set) FirstWins() *Set { s.first = true; return s }
 
 var (
 	_ Directory     = (*Set)(nil)
@@ -49,62 +70,14 @@ func NewSet(members ...Named) (*Set, error) {
 		}
 		seen[m.Name] = true
 	}
-	return &Set{members: members}, nil
-}
-
-// Find asks every directory, all at once, whatever the others say: stopping at the
-// first match would let an account in one stand in for a person in another, and
-// would tell by the time which directory somebody is in. While any of them cannot
-// answer the person may be there too, so the answer is ErrUnavailable.
-func (s *Set) Find(ctx context.Context, login string) (User, error) {
-	if len(s.members) == 1 {
-		return s.members[0].Directory.Find(ctx, login)
-	}
-	type answer struct {
-		user User
-		err  error
-	}
-	answers := make([]answer, len(s.members))
-	var wg sync.WaitGroup
-	for i, m := range s.members {
-		wg.Go(func() {
-			// A panic here would end the process: no handler's recovery reaches it.
-			defer func() {
-				if r := recover(); r != nil {
-					answers[i].err = fmt.Errorf("%w: %s: panic: %v", ErrUnavailable, m.Name, r)
-				}
-			}()
-			answers[i].user, answers[i].err = m.Directory.Find(ctx, login)
-		})
-	}
-	wg.Wait()
-
-	var found []User
-	var faults []error
-	for i, a := range answers {
-		switch {
-		case a.err == nil:
-			found = append(found, a.user)
-		case !errors.Is(a.err, ErrNotFound):
-			faults = append(faults, fmt.Errorf("%s: %w", s.members[i].Name, a.err))
+	for _, m := range members {
+		for _, from := range m.SyncedFrom {
+			if !seen[from] || from == m.Name {
+				return nil, fmt.Errorf("directory: %s is said to be synced from %q, which is no other directory", m.Name, from)
+			}
 		}
 	}
-	switch {
-	case len(faults) > 0:
-		return User{}, fmt.Errorf("%w: %w", ErrUnavailable, errors.Join(faults...))
-	case len(found) != 1:
-		return User{}, ErrNotFound
-	}
-	return found[0], nil
-}
-
-// Read implements Directory.
-func (s *Set) Read(ctx context.Context, u User) (User, error) {
-	d, err := s.of(u)
-	if err != nil {
-		return User{}, err
-	}
-	return d.Read(ctx, u)
+	return &Set{members: members}, nil
 }
 
 // Rules implements Directory.

@@ -120,7 +120,7 @@ func TestSetFindsExactlyOnePersonOrNobody(t *testing.T) {
 func TestSetForwardsToTheDirectoryThatHoldsTheAccount(t *testing.T) {
 	p := &plain{name: "p"}
 	f := &full{plain: plain{name: "f"}}
-	s, err := NewSet(Named{"p", p}, Named{"f", f})
+	s, err := NewSet(Named{Name: "p", Directory: p}, Named{Name: "f", Directory: f})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -180,12 +180,12 @@ func TestSetListsEverybodyOrNobody(t *testing.T) {
 		want    []ID
 		err     error
 	}{
-		{"in order", []Named{{"g", g}, {"f", f}}, 0, []ID{"g:1", "g:2", "f:1", "f:2"}, nil},
-		{"alone", []Named{{"f", f}}, 0, []ID{"f:1", "f:2"}, nil},
-		{"one cannot, and nobody is listed", []Named{{"f", f}, {"p", p}}, 0, nil, ErrUnsupported},
-		{"one is down", []Named{{"f", f}, {"down", down}, {"g", g}}, 0, []ID{"f:1", "f:2", "down:1", "down:2"}, ErrUnavailable},
-		{"each has enough", []Named{{"f", f}, {"g", g}}, 3, []ID{"f:1", "f:2", "g:1"}, enough},
-		{"each has enough in the first", []Named{{"f", f}, {"g", g}}, 1, []ID{"f:1"}, enough},
+		{"in order", []Named{{Name: "g", Directory: g}, {Name: "f", Directory: f}}, 0, []ID{"g:1", "g:2", "f:1", "f:2"}, nil},
+		{"alone", []Named{{Name: "f", Directory: f}}, 0, []ID{"f:1", "f:2"}, nil},
+		{"one cannot, and nobody is listed", []Named{{Name: "f", Directory: f}, {Name: "p", Directory: p}}, 0, nil, ErrUnsupported},
+		{"one is down", []Named{{Name: "f", Directory: f}, {Name: "down", Directory: down}, {Name: "g", Directory: g}}, 0, []ID{"f:1", "f:2", "down:1", "down:2"}, ErrUnavailable},
+		{"each has enough", []Named{{Name: "f", Directory: f}, {Name: "g", Directory: g}}, 3, []ID{"f:1", "f:2", "g:1"}, enough},
+		{"each has enough in the first", []Named{{Name: "f", Directory: f}, {Name: "g", Directory: g}}, 1, []ID{"f:1"}, enough},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			s, err := NewSet(tt.members...)
@@ -208,7 +208,7 @@ func TestSetListsEverybodyOrNobody(t *testing.T) {
 
 func TestSetRefusesNamesThatCollide(t *testing.T) {
 	p := &plain{}
-	for _, members := range [][]Named{nil, {{"", p}}, {{"a", nil}}, {{"a", p}, {"a", p}}} {
+	for _, members := range [][]Named{nil, {{Name: "", Directory: p}}, {{Name: "a", Directory: nil}}, {{Name: "a", Directory: p}, {Name: "a", Directory: p}}} {
 		if _, err := NewSet(members...); err == nil {
 			t.Errorf("%v was accepted", members)
 		}

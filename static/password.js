@@ -28,6 +28,7 @@
     switch (line.dataset.rule) {
       case 'too_short': return length(pw) >= limit;
       case 'too_long': return length(pw) <= limit;
+      case 'characters': return /^[ -~]*$/.test(pw);
       case 'complexity': return [/\p{Lu}/u, /\p{Ll}/u, /\p{Nd}/u, /[^\p{L}\p{Nd}]/u, /\p{Lo}/u].filter((r) => r.test(pw)).length >= limit;
       case 'own': return !line.dataset.words.split('|').some((w) => pw.toLowerCase().includes(w.toLowerCase()));
     }

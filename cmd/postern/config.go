@@ -20,6 +20,7 @@ import (
 
 	"postern/directory"
 	"postern/directory/ad"
+	"postern/directory/entra"
 	"postern/directory/openldap"
 	"postern/portal"
 	"postern/portal/access"
@@ -47,9 +48,11 @@ type Config struct {
 	TimeZone string     `yaml:"time_zone"`
 	Overlay  Overlay    `yaml:"overlay"`
 
-	Keys        string          `yaml:"keys"`
-	Store       Store           `yaml:"store"`
-	Directories []Directory     `yaml:"directories"`
+	Keys        string      `yaml:"keys"`
+	Store       Store       `yaml:"store"`
+	Directories []Directory `yaml:"directories"`
+	// SearchOrder: the first directory that knows a name is meant, where several do.
+	SearchOrder bool            `yaml:"search_order"`
 	Mail        smtp.Config     `yaml:"mail"`
 	Alerts      Alerts          `yaml:"alerts"`
 	SMS         sms.Config      `yaml:"sms"`
@@ -91,10 +94,18 @@ type Store struct {
 
 // Directory is one directory of people: a name, and one of the dialects.
 type Directory struct {
-	Name     string           `yaml:"name"`
+	Name string `yaml:"name"`
+	// Suffixes are ends of logins that are looked for here and nowhere else.
+	Suffixes []string         `yaml:"suffixes"`
 	AD       *ad.Config       `yaml:"ad"`
 	OpenLDAP *openldap.Config `yaml:"openldap"`
+	Entra    *entra.Config    `yaml:"entra"`
+	// SyncedFrom are directories whose accounts this tenant has copies of.
+	SyncedFrom []string `yaml:"synced_from"`
 }
+
+// checksPasswords says whether a person can prove to know the directory's password.
+func (d Directory) checksPasswords() bool { return d.Entra == nil }
 
 // Factors are the settings of each factor that has any.
 type Factors struct {
@@ -123,7 +134,7 @@ func DefaultConfig() Config {
 
 // elements are what the entries of lists start from.
 func elements() []any {
-	return []any{ad.DefaultConfig(), openldap.DefaultConfig(), policy.DefaultConfig().Approval}
+	return []any{ad.DefaultConfig(), openldap.DefaultConfig(), entra.DefaultConfig(), policy.DefaultConfig().Approval}
 }
 
 // load reads the file, resolves its secrets and checks everything. The error is
@@ -186,6 +197,12 @@ func (c *Config) resolve(r *reader, sec *secrets) {
 		if d.OpenLDAP != nil {
 			d.OpenLDAP.CAFile = sec.place(d.OpenLDAP.CAFile)
 			d.OpenLDAP.Password = secret(at+".openldap.bind_password", d.OpenLDAP.BindPassword)
+		}
+		if d.Entra != nil {
+			for _, p := range []*string{&d.Entra.CAFile, &d.Entra.Certificate, &d.Entra.WorkloadToken} {
+				*p = sec.place(*p)
+			}
+			d.Entra.Secret = secret(at+".entra.client_secret", d.Entra.ClientSecret)
 		}
 	}
 	c.Mail.Secret = secret("mail.password", c.Mail.Password)
@@ -252,21 +269,55 @@ func (c *Config) validateDirectories(r *reader) {
 		default:
 			names[d.Name] = i
 		}
-		if (d.AD == nil) == (d.OpenLDAP == nil) {
-			r.add(at, errors.New("ad, openldap: give exactly one of them"))
+		dialects := 0
+		for _, there := range []bool{d.AD != nil, d.OpenLDAP != nil, d.Entra != nil} {
+			if there {
+				dialects++
+			}
 		}
+		if dialects != 1 {
+			r.add(at, errors.New("ad, openldap, entra: give exactly one of them"))
+		}
+		c.validateRouting(r, at, d)
 		if d.AD != nil {
 			r.add(at+".ad", d.AD.Validate()...)
 		}
 		if d.OpenLDAP != nil {
 			r.add(at+".openldap", d.OpenLDAP.Validate()...)
 		}
+		if d.Entra != nil {
+			r.add(at+".entra", d.Entra.Validate()...)
+			if !entra.Built {
+				r.add(at, errors.New("entra: this program was built without it (-tags noentra)"))
+			}
+		}
+	}
+}
+
+// validateRouting checks what leads to a directory.
+func (c *Config) validateRouting(r *reader, at string, d Directory) {
+	for i, s := range d.Suffixes {
+		if s == "" || strings.ContainsAny(s, "@\\ ") {
+			r.add(at, fmt.Errorf("suffixes[%d]: %q is not the part of a login behind the @", i, s))
+		}
+	}
+	if len(d.SyncedFrom) > 0 && d.Entra == nil {
+		r.add(at, errors.New("synced_from: only a tenant has copies of accounts"))
+		return
+	}
+	for i, name := range d.SyncedFrom {
+		if !slices.ContainsFunc(c.Directories, func(o Directory) bool { return o.Name == name && o.AD != nil }) {
+			r.add(at, fmt.Errorf("synced_from[%d]: %q is no Active Directory of this file", i, name))
+		}
 	}
 }
 
 // setUp are the factors that this program can offer.
 func (c *Config) setUp() []verify.Kind {
-	kinds := []verify.Kind{verify.Passkey, verify.TOTP, verify.Email, verify.RecoveryCode, verify.Password, verify.Approval, verify.Handover}
+	kinds := []verify.Kind{verify.Passkey, verify.TOTP, verify.Email, verify.RecoveryCode, verify.Approval, verify.Handover}
+	if len(c.Directories) == 0 || slices.ContainsFunc(c.Directories, Directory.checksPasswords) {
+		kinds = append(kinds, verify.Password)
+	}
 	if c.SMS.On() {
 		kinds = append(kinds, verify.SMS)
 	}
@@ -387,7 +438,10 @@ type closer interface {
 
 // open dials nothing: a directory is reached when it is asked.
 func (d Directory) open(now func() time.Time) (closer, error) {
-	if d.AD != nil {
+	switch {
+	case d.Entra != nil:
+		return entra.New(d.Name, *d.Entra, entra.WithClock(now))
+	case d.AD != nil:
 		return ad.New(d.Name, *d.AD, ad.WithClock(now))
 	}
 	return openldap.New(d.Name, *d.OpenLDAP, openldap.WithClock(now))

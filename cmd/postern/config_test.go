@@ -94,13 +94,16 @@ func TestExampleShowsTheDefaults(t *testing.T) {
 			t.Errorf("%s: the example shows %+v, the default is %+v", c.key, c.got, c.want)
 		}
 	}
-	for i, e := range elements()[:2] {
-		shownDir := [2]any{}
+	for i, e := range elements()[:3] {
+		shownDir := [3]any{}
 		if shown.Directories[0].AD != nil {
 			shownDir[0] = *shown.Directories[0].AD
 		}
 		if len(shown.Directories) > 1 && shown.Directories[1].OpenLDAP != nil {
 			shownDir[1] = *shown.Directories[1].OpenLDAP
+		}
+		if len(shown.Directories) > 2 && shown.Directories[2].Entra != nil {
+			shownDir[2] = *shown.Directories[2].Entra
 		}
 		got, def := reflect.ValueOf(shownDir[i]), reflect.ValueOf(e)
 		for _, f := range fieldsOf(def.Type()) {
@@ -190,7 +193,7 @@ password:
 		"line 14: access.hours.days[0]: ", "line 14: access.hours.from: ",
 		"line 16: limits.answer: ", "line 17: enrolment.remind_every: 1h", "enrolment.snooze: ", "enrolment.deadline: ", "enrolment.invitation: 9000h",
 		"line 19: directories[0].name: ", "directories[0].ad.servers[0]: ", "line 23: directories[0].ad.bind_password: must be a reference",
-		"directories[0].ad.base_dn", "line 25: directories[0].ad.skip_verify: unknown key", "line 26: directories[1]: ad, openldap: ", "directories[2].name: ",
+		"directories[0].ad.base_dn", "line 25: directories[0].ad.skip_verify: unknown key", "line 26: directories[1]: ad, openldap, entra: ", "directories[2].name: ",
 		"line 31: directories[2].openldap.bind_password: ",
 		"line 34: password.breached_url: ", "line 35: password.breached_ca_file: open " + filepath.Join(dir, "none.pem"),
 	} {

@@ -10,6 +10,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -18,6 +19,8 @@ import (
 
 	"postern/directory/ad"
 	"postern/directory/embedded"
+	"postern/directory/entra"
+	"postern/directory/graphstub"
 	"postern/portal/access"
 	"postern/portal/notify"
 	"postern/portal/policy"
@@ -36,6 +39,7 @@ const demoCoolingOff = 2 * time.Minute
 
 func (c *cli) demo() *cobra.Command {
 	var data, listen string
+	var tenant bool
 	cmd := &cobra.Command{
 		Use:   "demo",
 		Short: "Run a portal with sample people, on this machine alone",
@@ -44,7 +48,7 @@ func (c *cli) demo() *cobra.Command {
 			"codes and messages. DIR/demo.json tells scripts the same.",
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			err := c.runDemo(cmd.Context(), data, listen)
+			err := c.runDemo(cmd.Context(), data, listen, tenant)
 			if errors.Is(err, context.Canceled) && cmd.Context().Err() != nil {
 				return nil // interrupted while it prepared
 			}
@@ -52,12 +56,16 @@ func (c *cli) demo() *cobra.Command {
 		},
 	}
 	cmd.Flags().StringVar(&data, "data", "", "`folder` to keep everything in; by default a temporary one, removed at the end")
+	cmd.Flags().BoolVar(&tenant, "entra", false, "add a stand-in for a Microsoft Entra ID tenant, synced from the directory, with people of its own")
 	cmd.Flags().StringVar(&listen, "listen", "localhost:8080", "loopback `address` of the portal")
 	return cmd
 }
 
 // runDemo prepares, serves until ctx ends, and cleans up.
-func (c *cli) runDemo(ctx context.Context, data, listen string) (err error) {
+func (c *cli) runDemo(ctx context.Context, data, listen string, tenant bool) (err error) {
+	if tenant && !entra.Built {
+		return entra.ErrNotBuilt
+	}
 	addr, err := loopbackAddress(listen)
 	if err != nil {
 		return fmt.Errorf("--listen %s: %w", listen, err)
@@ -94,6 +102,11 @@ func (c *cli) runDemo(ctx context.Context, data, listen string) (err error) {
 	}
 	if err := d.startDirectory(ctx); err != nil {
 		return err
+	}
+	if tenant {
+		if err := d.startTenant(ctx); err != nil {
+			return err
+		}
 	}
 	p, err := d.program(ctx, addr, slog.New(slog.NewTextHandler(c.err, &slog.HandlerOptions{Level: slog.LevelWarn})))
 	if err != nil {
@@ -153,6 +166,7 @@ type demo struct {
 	out     io.Writer
 	now     func() time.Time
 	ldap    *embedded.Server
+	tenant  *graphstub.Server // nil: there is none
 	inbox   *notify.Inbox
 	db      *store.DB
 	origin  string
@@ -175,6 +189,9 @@ func (d *demo) startDirectory(ctx context.Context) error {
 
 func (d *demo) close() error {
 	var errs []error
+	if d.tenant != nil {
+		errs = append(errs, d.tenant.Close())
+	}
 	if d.ldap != nil {
 		errs = append(errs, d.ldap.Close())
 	}
@@ -200,6 +217,9 @@ func (d *demo) program(ctx context.Context, addr string, log *slog.Logger) (*pro
 	cfg.Brand.Organisation = "example.org"
 	cfg.Brand.Support = "555 0100"
 	cfg.Directories = []Directory{{Name: demoDirectory, AD: d.directory()}}
+	if d.tenant != nil {
+		d.addTenant(&cfg)
+	}
 	cfg.Access.Roles = access.Roles{Technician: []string{embedded.Technicians}, Operator: []string{embedded.Operators}}
 	for _, plan := range []*policy.PlanConfig{&cfg.Policy.Plans.Reset, &cfg.Policy.Plans.Unlock} {
 		plan.Allowed = append(plan.Allowed, verify.SMS, verify.Approval)
@@ -240,12 +260,24 @@ func (d *demo) enrol(ctx context.Context, p *program) error {
 		return err
 	}
 	var err error
-	if d.samples, err = readSamples(d.dir); err != nil || d.samples != nil {
+	if d.samples, err = readSamples(d.dir); err != nil {
 		return err
 	}
-	people := d.ldap.People()
-	if d.samples, err = enrolSamples(ctx, p.db, p.people, people, p.keys.Derive(keyRecovery), d.now); err != nil {
+	// With a tenant for the first time there are people who were not there before.
+	first := d.samples == nil
+	people := slices.DeleteFunc(d.people(), func(p embedded.Person) bool {
+		return slices.ContainsFunc(d.samples, func(s sample) bool { return s.Login == p.Login })
+	})
+	if len(people) == 0 {
+		return nil
+	}
+	more, err := enrolSamples(ctx, p.db, p.people, people, p.keys.Derive(keyRecovery), d.now)
+	if err != nil {
 		return err
+	}
+	d.samples = append(d.samples, more...)
+	if !first {
+		return writeJSON(filepath.Join(d.dir, samplesFile), d.samples)
 	}
 	if err := recordHistory(ctx, p.db, d.samples, d.now()); err != nil {
 		return err
@@ -256,7 +288,7 @@ func (d *demo) enrol(ctx context.Context, p *program) error {
 
 // tellScripts writes DIR/demo.json.
 func (d *demo) tellScripts(ctx context.Context, p *program) error {
-	people, err := look(ctx, d.db, d.ldap.People(), d.samples)
+	people, err := look(ctx, d.db, d.people(), d.samples)
 	if err != nil {
 		return err
 	}
@@ -284,6 +316,11 @@ func (d *demo) tellPeople(p *program, took time.Duration) {
 	d.say("  the help desk        sign in as \"tech1\" the same way, then %s/desk: find \"user2\", begin a", url)
 	d.say("                       case, and be the caller at %s/link in a private window", url)
 	d.say("  a shared screen      %s/demo/kiosk opens the portal as a kiosk on a ward does", url)
+	if d.tenant != nil {
+		d.say("  a tenant's account   \"cloud1@example.org\", the same way; \"user5@example.org\" is synced, so")
+		d.say("                       the directory gets the new password; \"cloudadmin1@example.org\" and")
+		d.say("                       \"user6\" have roles in the tenant and are refused")
+	}
 	d.say("  nobody to help       \"admin1\", \"disabled1\" or a made-up name: all look alike\n")
 	d.say("For scripts: %s", filepath.Join(d.dir, "demo.json"))
 	d.say("Ctrl-C stops it.")
@@ -291,7 +328,7 @@ func (d *demo) tellPeople(p *program, took time.Duration) {
 
 // Page implements web.Demo.
 func (d *demo) Page(ctx context.Context) (*view.Demo, error) {
-	people, err := look(ctx, d.db, d.ldap.People(), d.samples)
+	people, err := look(ctx, d.db, d.people(), d.samples)
 	if err != nil {
 		return nil, err
 	}

@@ -28,14 +28,16 @@ type running struct {
 	file demoFile
 }
 
-func startDemo(t *testing.T, dir string) *running {
+func startDemo(t *testing.T, dir string) *running { return startDemoWith(t, dir, false) }
+
+func startDemoWith(t *testing.T, dir string, tenant bool) *running {
 	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
 	told, tell := io.Pipe()
 	ended := make(chan error, 1)
 	go func() {
 		c := &cli{out: tell, err: io.Discard, env: noEnv}
-		err := c.runDemo(ctx, dir, "localhost:0")
+		err := c.runDemo(ctx, dir, "localhost:0", tenant)
 		tell.CloseWithError(err)
 		ended <- err
 	}()
@@ -64,7 +66,7 @@ func startDemo(t *testing.T, dir string) *running {
 	case err := <-ended:
 		cancel()
 		if errors.Is(err, syscall.EADDRINUSE) { // another test took the port between it was found free and used
-			return startDemo(t, dir)
+			return startDemoWith(t, dir, tenant)
 		}
 		t.Fatal(err)
 	}
@@ -284,7 +286,7 @@ func TestDemoSaysWhatIsInTheWay(t *testing.T) {
 		{filepath.Join(file, "below"), "localhost:0", "give a folder that you may write to"},
 	} {
 		var out strings.Builder
-		err := (&cli{out: &out, err: io.Discard, env: noEnv}).runDemo(t.Context(), c.data, c.listen)
+		err := (&cli{out: &out, err: io.Discard, env: noEnv}).runDemo(t.Context(), c.data, c.listen, false)
 		if err == nil || !strings.Contains(err.Error(), c.want) || out.Len() > 0 {
 			t.Errorf("%v; %s", err, &out)
 		}

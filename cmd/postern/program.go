@@ -128,10 +128,12 @@ func (p *program) openDirectories() error {
 			return fmt.Errorf("directory %s: %w", d.Name, err)
 		}
 		p.close = append(p.close, func() error { opened.Close(); return nil })
-		members = append(members, directory.Named{Name: d.Name, Directory: p.metrics.Directory(d.Name, opened, p.now)})
+		members = append(members, directory.Named{Name: d.Name, Directory: p.metrics.Directory(d.Name, opened, p.now), Suffixes: d.Suffixes, SyncedFrom: d.SyncedFrom})
 	}
 	var err error
-	p.people, err = directory.NewSet(members...)
+	if p.people, err = directory.NewSet(members...); err == nil && p.cfg.SearchOrder {
+		p.people.FirstWins()
+	}
 	return err
 }
 

@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"fmt"
+	"slices"
 	"strings"
 
 	"postern/directory"
@@ -13,6 +14,9 @@ import (
 // wrong about at the price of a real person: the same directory is asked, for
 // an account that is nowhere. The same decoy is always the same stranger.
 func stranger(directories []Directory) func(directory.ID) directory.User {
+	if able := slices.DeleteFunc(slices.Clone(directories), func(d Directory) bool { return !d.checksPasswords() }); len(able) > 0 {
+		directories = able
+	}
 	return func(id directory.ID) directory.User {
 		h := sha256.Sum256([]byte("stranger\x00" + id))
 		d := directories[binary.BigEndian.Uint64(h[24:])%uint64(len(directories))]
@@ -21,9 +25,10 @@ func stranger(directories []Directory) func(directory.ID) directory.User {
 			ID:        directory.ID(fmt.Sprintf("%s:%x-%x-%x-%x-%x", d.Name, h[:4], h[4:6], h[6:8], h[8:10], h[10:16])),
 			Directory: d.Name, Login: name,
 		}
-		if d.AD != nil {
+		switch {
+		case d.AD != nil:
 			u.DN, u.UPN = "CN="+name+","+d.AD.BaseDN, name+"@"+dnsDomain(d.AD.BaseDN)
-		} else {
+		case d.OpenLDAP != nil:
 			u.DN = "uid=" + name + "," + d.OpenLDAP.BaseDN
 		}
 		return u

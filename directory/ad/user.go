@@ -34,7 +34,7 @@ var computedAttributes = []string{"tokenGroups", attributeUACCompute, "msDS-User
 func (d *Directory) attributes() []string {
 	a := []string{"objectGUID", "sAMAccountName", "userPrincipalName", "displayName", "cn", "givenName", "sn", "manager",
 		"memberOf", "userAccountControl", "accountExpires", "pwdLastSet", "badPwdCount", "badPasswordTime",
-		"lockoutTime", "adminCount", "sAMAccountType", "servicePrincipalName"}
+		"lockoutTime", "adminCount", "objectSid", "sAMAccountType", "servicePrincipalName"}
 	a = append(a, d.cfg.MailAttributes...)
 	a = append(a, d.cfg.PhoneAttributes...)
 	if d.cfg.LanguageAttribute != "" {
@@ -60,6 +60,7 @@ func (d *Directory) user(c *ldapconn.Conn, guid string, e, computed *ldap.Entry)
 		Mail:      ldapconn.Values(e, d.cfg.MailAttributes),
 		Phone:     ldapconn.Values(e, d.cfg.PhoneAttributes),
 		Manager:   e.GetAttributeValue("manager"),
+		SID:       sidOf(e),
 	}
 	if d.cfg.LanguageAttribute != "" {
 		u.Language = e.GetAttributeValue(d.cfg.LanguageAttribute)

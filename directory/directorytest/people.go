@@ -21,7 +21,8 @@ type Policy struct {
 	History    int
 	Lockout    int  // wrong passwords until locked
 	MinAgeDays int  // between changes
-	Complexity bool // Active Directory only
+	Complexity bool // Active Directory, Entra ID
+	PlainOnly  bool // Entra ID only
 	ListLimit  int  // entries of one listing by the service account, OpenLDAP only; 0: all
 }
 

@@ -22,7 +22,8 @@ type Fixture struct {
 	Add func(Person) (Person, error)
 	// Bind proves a password on a connection of its own; nil: it was taken.
 	Bind func(p Person, password string) error
-	// Lock, Disable, Expire and MustChange bring a person into a state.
+	// Lock, Disable, Expire and MustChange bring a person into a state; nil where the
+	// directory has no such state, or does not tell of it.
 	Lock, Disable, Expire, MustChange func(Person) error
 	// Facts reads, as an administrator, what nothing but the operation under
 	// test may change: account control, expiry, when the password was set.
@@ -51,6 +52,9 @@ type Fixture struct {
 	Strong string
 	// Managed is the login of somebody managed by Manager, who is managed by Director.
 	Managed, Manager, Director string
+	// Reference is what an account is referred to by; nil: its DN. It is an id where ById.
+	Reference func(directory.User) string
+	ById      bool
 	// Odd are logins of people whose DNs need care; references to them are followed too.
 	Odd []string
 	// Delete deletes a person.
@@ -60,6 +64,8 @@ type Fixture struct {
 	Nowhere []string
 	// Everybody is the logins that a listing must give, as an administrator sees them.
 	Everybody func() ([]string, error)
+	// WholeNumbers: telephone numbers are found as they are written, and not otherwise.
+	WholeNumbers bool
 	// PageSize is how many people Directory asks for at once. It must be less than
 	// there are.
 	PageSize int
@@ -79,7 +85,7 @@ func Run(t *testing.T, f Fixture) {
 		{"Find", testFind}, {"AliasesAreOneAccount", testAliases}, {"AmbiguousIsNotFound", testAmbiguous},
 		{"OddNames", testOddNames}, {"ReadById", testRead}, {"Deadline", testDeadline}, {"States", testStates}, {"StatesAndLists", testLists},
 		{"Privileged", testPrivileged}, {"Rules", testRules}, {"Authenticate", testAuthenticate},
-		{"EmptyPassword", testEmptyPassword}, {"Reset", testReset}, {"ResetRefusals", testResetRefusals},
+		{"EmptyPassword", testEmptyPassword}, {"ResetToNothing", testResetToNothing}, {"Reset", testReset}, {"ResetRefusals", testResetRefusals},
 		{"ResetLeavesTheRestAlone", testResetLeavesStates}, {"ExactBytes", testExactBytes}, {"Change", testChange},
 		{"ChangeRefusals", testChangeRefusals}, {"ChangeWhenItMust", testChangeWhenItMust}, {"TooYoung", testTooYoung},
 		{"Unlock", testUnlock}, {"UnlockOnlyUnlocks", testUnlockOnlyUnlocks},
@@ -182,6 +188,33 @@ func (s *suite) unlock(t *testing.T, u directory.User) error {
 		t.Skip("this back end cannot unlock")
 	}
 	return k.Unlock(t.Context(), u)
+}
+
+// bring brings p into a state that this directory has.
+func bring(t *testing.T, state func(Person) error, p Person) {
+	t.Helper()
+	if state == nil {
+		t.Skip("this directory has no such state")
+	}
+	if err := state(p); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// reference is what u is referred to by.
+func (s *suite) reference(u directory.User) string {
+	if s.Reference != nil {
+		return s.Reference(u)
+	}
+	return u.DN
+}
+
+// able skips a test of an ability that is not there, before anything else is done.
+func able[A any](t *testing.T, s *suite) {
+	t.Helper()
+	if _, ok := s.Directory.(A); !ok {
+		t.Skip("this back end lacks the ability")
+	}
 }
 
 func (s *suite) resolver(t *testing.T) directory.Resolver {

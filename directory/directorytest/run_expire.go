@@ -60,6 +60,7 @@ func testRequireChange(t *testing.T, s *suite) {
 
 // Security case 68: what else is wrong with an account stays wrong.
 func testRequireChangeLeavesStates(t *testing.T, s *suite) {
+	able[directory.Expirer](t, s)
 	for _, c := range []struct {
 		name  string
 		bring func(Person) error

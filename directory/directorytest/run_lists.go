@@ -36,6 +36,9 @@ func testLists(t *testing.T, s *suite) {
 		}
 	}
 	for want, become := range map[string]func(Person) error{"locked ": s.Lock, "mustchange ": s.MustChange, "mustchange": s.Expire} {
+		if become == nil {
+			continue
+		}
 		p, u := s.personAndUser(t)
 		if err := become(p); err != nil {
 			t.Fatal(err)

@@ -87,6 +87,9 @@ type Case struct {
 	// Note is why somebody said no, in their words.
 	Note string `json:",omitempty"`
 
+	// because is why the account is privileged, for the record of the start alone.
+	because string
+
 	Outcome Outcome
 	Closed  Reason // why it ended without an outcome; empty while it runs
 	Created time.Time
@@ -130,6 +133,10 @@ type Outcome struct {
 	StillLocked bool
 	// Unconfirmed: no answer came, but the account shows that it happened.
 	Unconfirmed bool
+	// SessionsEnded: the directory ended the sessions it had given out; SessionsLeft:
+	// it could not. Neither where it has no such thing.
+	SessionsEnded bool `json:",omitempty"`
+	SessionsLeft  bool `json:",omitempty"`
 	// ChangeAgain: the directory will ask for another change at sign-in.
 	ChangeAgain bool
 	Receipt     string // short code a person can quote

@@ -78,7 +78,8 @@ func (s *Service) startEvent(c *Case, reason string) audit.Event {
 	if reason != "" {
 		o = refused
 	}
-	return s.event(c, "case.started", o, withReason(reason), withDetail("plan", c.Plan.Name), withDetail("account", string(c.Barred)))
+	return s.event(c, "case.started", o, withReason(reason), withDetail("plan", c.Plan.Name), withDetail("account", string(c.Barred)),
+		withDetail("why", c.because))
 }
 
 func verb(p policy.Purpose) string {
@@ -105,6 +106,13 @@ func (s *Service) applied(c *Case) Effects {
 	e := Effects{Events: events(s.event(c, verb(c.Purpose), ok, withDetail("receipt", c.Outcome.Receipt))), EndCases: c.Key, EndSessions: c.Key}
 	if c.Outcome.Unlocked && c.Purpose != policy.Unlock {
 		e.Events = append(e.Events, s.event(c, "account.unlocked", ok))
+	}
+	if c.Outcome.SessionsEnded || c.Outcome.SessionsLeft {
+		o, why := ok, Reason("")
+		if c.Outcome.SessionsLeft {
+			o, why = failed, "not_applied"
+		}
+		e.Events = append(e.Events, s.event(c, "sessions.ended", o, withReason(string(why))))
 	}
 	template := "password_changed"
 	if c.Purpose == policy.Unlock {

@@ -224,6 +224,7 @@ func (s *Service) write(ctx context.Context, c *Case, rules directory.Rules, u d
 		if u.State.Locked {
 			o.Unlocked, o.StillLocked = s.endLock(ctx, c, rules, u)
 		}
+		o.SessionsEnded, o.SessionsLeft = s.endSessions(ctx, c, u)
 		return s.conclude(ctx, c, o, nil)
 	case errors.As(err, &no):
 		return s.conclude(ctx, c, Outcome{Status: Pending, Reason: Reason(no.Rule)}, err)
@@ -256,6 +257,24 @@ func (s *Service) endLock(ctx context.Context, c *Case, rules directory.Rules, u
 		return false, true
 	}
 	return true, false
+}
+
+// endSessions ends what the directory itself let in with the old password: whoever
+// made the reset necessary may be signed in still.
+func (s *Service) endSessions(ctx context.Context, c *Case, u directory.User) (ended, left bool) {
+	r, can := s.Directory.(directory.Revoker)
+	if !can {
+		return false, false
+	}
+	switch err := r.RevokeSessions(ctx, u); {
+	case err == nil:
+		return true, false
+	case errors.Is(err, directory.ErrUnsupported):
+		return false, false
+	default:
+		s.Log.WarnContext(ctx, "the directory's sessions could not be ended after a reset", "case", c.ID, "cause", err.Error())
+		return false, true
+	}
 }
 
 // conclude is the second transaction. again is returned beside the case when

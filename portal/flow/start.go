@@ -178,7 +178,7 @@ func (s *Service) newCase(ctx context.Context, r StartRequest) (c *Case, reason 
 // act on that account. The decoy is keyed on the account, so that all its
 // names share one counter.
 func (s *Service) admit(ctx context.Context, c *Case, u directory.User) (reason string, err error) {
-	c.Named = u.Login
+	c.Named, c.because = u.Login, u.Privileged
 	reason = s.Policy.Eligible(u)
 	if reason == "" {
 		if frozen, err := s.observe(ctx, c, u); err != nil {

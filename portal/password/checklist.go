@@ -30,6 +30,9 @@ func (j *Judge) Checklist(rules directory.Rules, who directory.User) []Item {
 	if rules.Complexity {
 		items = append(items, Item{"complexity", map[string]any{"limit": 3}, Live})
 	}
+	if rules.PlainOnly {
+		items = append(items, Item{"characters", nil, Live})
+	}
 	if own := j.ownWords(rules, who); len(own) > 0 {
 		items = append(items, Item{"own", map[string]any{"words": own}, Live})
 	}

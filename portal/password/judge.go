@@ -22,6 +22,7 @@ import (
 //
 //	too_short     limit, have
 //	too_long      limit
+//	characters
 //	not_text      control characters or bytes that are no text
 //	complexity    limit (classes wanted), have
 //	own           word: the person's name, login or address, or the organisation's
@@ -102,6 +103,9 @@ func (j *Judge) here(candidate directory.Secret, rules directory.Rules, who dire
 	add := func(key string, args map[string]any) { found = append(found, Problem{key, args}) }
 	if n, least := candidate.Len(), j.least(rules); n < least {
 		add("too_short", map[string]any{"limit": least, "have": n})
+	}
+	if rules.PlainOnly && !directory.PlainCharacters(pw) {
+		add("characters", nil)
 	}
 	if n := classes(pw); rules.Complexity && n < 3 {
 		add("complexity", map[string]any{"limit": 3, "have": n})

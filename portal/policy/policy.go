@@ -156,7 +156,7 @@ func (p *Policy) Eligible(u directory.User) string {
 	switch {
 	case u.ID == "":
 		return "unknown_account"
-	case u.Privileged != "":
+	case u.Privileged != "", u.CopyOf != "":
 		return "privileged"
 	// Before what may change on any day: the desk shows a disabled account of whom it
 	// helps, and nothing of who is none of its business (security case 99).

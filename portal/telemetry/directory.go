@@ -187,4 +187,64 @@ func (t *timed) Examine(ctx context.Context) []directory.Finding {
 	return d.Examine(ctx)
 }
 
+// Methods implements directory.MethodKeeper.
+func (t *timed) Methods(ctx context.Context, u directory.User) (_ []directory.Method, err error) {
+	d, ok := t.Directory.(directory.MethodKeeper)
+	if !ok {
+		return nil, t.lacks()
+	}
+	defer t.done("methods", t.now(), &err)
+	return d.Methods(ctx, u)
+}
+
+// RemoveMethod implements directory.MethodKeeper.
+func (t *timed) RemoveMethod(ctx context.Context, u directory.User, m directory.Method) (err error) {
+	d, ok := t.Directory.(directory.MethodKeeper)
+	if !ok {
+		return t.lacks()
+	}
+	defer t.done("remove_method", t.now(), &err)
+	return d.RemoveMethod(ctx, u, m)
+}
+
+// IssuePass implements directory.MethodKeeper.
+func (t *timed) IssuePass(ctx context.Context, u directory.User) (_ directory.Pass, err error) {
+	d, ok := t.Directory.(directory.MethodKeeper)
+	if !ok {
+		return directory.Pass{}, t.lacks()
+	}
+	defer t.done("issue_pass", t.now(), &err)
+	return d.IssuePass(ctx, u)
+}
+
+// Registered implements directory.MethodKeeper; its time is that of whoever goes
+// through the report, and is not counted.
+func (t *timed) Registered(ctx context.Context, each func(directory.Registration) error) error {
+	d, ok := t.Directory.(directory.MethodKeeper)
+	if !ok {
+		return t.lacks()
+	}
+	return d.Registered(ctx, each)
+}
+
+// BySID implements directory.Original.
+func (t *timed) BySID(ctx context.Context, sid string) (_ directory.User, err error) {
+	d, ok := t.Directory.(directory.Original)
+	if !ok {
+		return directory.User{}, t.lacks()
+	}
+	defer t.done("find", t.now(), &err)
+	return d.BySID(ctx, sid)
+}
+
+// CopyOf implements directory.Copier.
+func (t *timed) CopyOf(ctx context.Context, sid string) (_ directory.User, err error) {
+	d, ok := t.Directory.(directory.Copier)
+	if !ok {
+		return directory.User{}, t.lacks()
+	}
+	defer t.done("find", t.now(), &err)
+	return d.CopyOf(ctx, sid)
+}
+
 func (t *timed) lacks() error { return fmt.Errorf("%w: %s", directory.ErrUnsupported, t.name) }

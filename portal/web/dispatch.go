@@ -216,7 +216,7 @@ func (s *Site) options(v *visit, c *flow.Case) (list []view.Option, alone bool, 
 }
 
 func donePage(c *flow.Case, f view.Frame) view.Page {
-	p := &view.Done{Frame: f, Purpose: c.Purpose, At: c.Outcome.At, Unlocked: c.Outcome.Unlocked, StillLocked: c.Outcome.StillLocked,
+	p := &view.Done{Frame: f, Purpose: c.Purpose, At: c.Outcome.At, Unlocked: c.Outcome.Unlocked, StillLocked: c.Outcome.StillLocked, SessionsEnded: c.Outcome.SessionsEnded, SessionsLeft: c.Outcome.SessionsLeft,
 		ChangeAgain: c.Outcome.ChangeAgain, Unconfirmed: c.Outcome.Unconfirmed, SignedOut: c.Purpose != policy.Unlock && c.Purpose != policy.Assist,
 		Proofs: c.Kinds(), Receipt: receipt(c), AddPasskey: c.Purpose != policy.Assist && !slices.Contains(c.Kinds(), verify.Passkey)}
 	if c.Person != nil {

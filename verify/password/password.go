@@ -34,6 +34,9 @@ const (
 	maxBytes = 1024
 )
 
+// ErrNotChecked is an account whose directory lets nobody check its password.
+var ErrNotChecked = fmt.Errorf("password: the directory checks no passwords: %w", verify.ErrWrong)
+
 // ErrNearLockout is an account so close to the directory's lockout that its
 // password was not tried. To the person it is a wrong answer.
 var ErrNearLockout = fmt.Errorf("password: too close to the directory's lockout to be tried: %w", verify.ErrWrong)
@@ -153,6 +156,12 @@ func (f *Factor) try(ctx context.Context, s verify.Subject, who directory.User, 
 		real, why, who = false, ErrNearLockout, f.stranger(s.ID)
 	}
 	err = f.directory.Authenticate(ctx, who, pw)
+	if real && errors.Is(err, directory.ErrUnsupported) {
+		// This directory checks no passwords. A stranger's answer stands for it, or
+		// what nobody can answer would tell that the account exists.
+		real, why, who = false, ErrNotChecked, f.stranger(s.ID)
+		err = f.directory.Authenticate(ctx, who, pw)
+	}
 	switch {
 	case err == nil, errors.Is(err, directory.ErrPasswordExpired), errors.Is(err, directory.ErrMustChange):
 		if real {

@@ -335,7 +335,7 @@ func (r recorder) Authenticate(ctx context.Context, u directory.User, pw directo
 func TestADirectoryThatFailsMeansNo(t *testing.T) {
 	for name, spoil := range map[string]func(*server){
 		"all":                             func(s *server) { s.fault = directory.ErrUnavailable },
-		"bind refused for lack of rights": func(s *server) { s.answer = directory.ErrUnsupported },
+		"bind refused for lack of rights": func(s *server) { s.answer = directory.ErrDenied },
 	} {
 		s, f := newServer(5)
 		spoil(s)
@@ -390,5 +390,34 @@ func TestNothingIsRememberedForLong(t *testing.T) {
 	}
 	if len(f.accounts.of) != 0 || len(f.accounts.past) != 0 {
 		t.Errorf("%d accounts and %d failures in memory", len(f.accounts.of), len(f.accounts.past))
+	}
+}
+
+// tenant lets nobody check the password of its own people.
+type tenant struct {
+	*server
+	own directory.ID
+}
+
+func (d tenant) Authenticate(ctx context.Context, u directory.User, pw directory.Secret) error {
+	if u.ID == d.own {
+		return fmt.Errorf("%w: a tenant", directory.ErrUnsupported)
+	}
+	return d.server.Authenticate(ctx, u, pw)
+}
+
+// What cannot be checked is wrong, at the price of a wrong one: a stranger is asked
+// about in its place.
+func TestWhatNoDirectoryChecksIsWrong(t *testing.T) {
+	s, _ := newServer(5)
+	who := person(s)
+	f := New(tenant{s, who.User.ID}, func(id directory.ID) directory.User { return directory.User{ID: "nobody:" + id} }, s.now)
+	err := try(t, f, who, right)
+	if !errors.Is(err, ErrNotChecked) || !errors.Is(err, verify.ErrWrong) || s.strangers != 1 {
+		t.Errorf("%v, with %d strangers", err, s.strangers)
+	}
+	s.answer = directory.ErrUnsupported
+	if err := try(t, f, who, right); err == nil || errors.Is(err, verify.ErrWrong) {
+		t.Errorf("where nobody at all can be checked: %v", err)
 	}
 }

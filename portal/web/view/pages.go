@@ -177,13 +177,15 @@ type Done struct {
 	At          time.Time
 	Unlocked    bool
 	StillLocked bool
-	ChangeAgain bool
-	Unconfirmed bool
-	SignedOut   bool     // sessions elsewhere were ended
-	Notified    []string // masked addresses a notice goes to
-	Proofs      []verify.Kind
-	Receipt     string
-	AddPasskey  bool // suggest one for the next time
+	// SessionsEnded: of the directory itself; SessionsLeft: it was tried and failed.
+	SessionsEnded, SessionsLeft bool
+	ChangeAgain                 bool
+	Unconfirmed                 bool
+	SignedOut                   bool     // sessions elsewhere were ended
+	Notified                    []string // masked addresses a notice goes to
+	Proofs                      []verify.Kind
+	Receipt                     string
+	AddPasskey                  bool // suggest one for the next time
 }
 
 // Refused ends a case. Reason is a flow.Reason as a string; strangers read the

@@ -8,7 +8,7 @@ import (
 
 // Rule is one line of the list above the new password.
 type Rule struct {
-	Code  string   // too_short, too_long, complexity, own, common, history, too_young, quality
+	Code  string   // too_short, too_long, characters, complexity, own, common, history, too_young, quality
 	Limit int      // the number in it
 	Words []string // own: what must not be in the password
 	Later bool     // only the server can tell, after saving
@@ -35,6 +35,9 @@ func RulesOf(r directory.Rules, min, max int, own []string, leaks, trueChange bo
 	}
 	if r.Complexity {
 		list = append(list, Rule{Code: "complexity", Limit: 3})
+	}
+	if r.PlainOnly {
+		list = append(list, Rule{Code: "characters"})
 	}
 	var words []string
 	for _, w := range own {
