@@ -119,6 +119,12 @@ type Copier interface {
 	CopyOf(ctx context.Context, sid string) (User, error)
 }
 
+// Linker is the optional ability to find an account by its Link, where one is
+// configured (ErrUnsupported where not). The answer is Find's.
+type Linker interface {
+	ByLink(ctx context.Context, link string) (User, error)
+}
+
 // Errors that cross the room's border. Compare with errors.Is.
 var (
 	ErrNotFound        = errors.New("directory: nobody, or more than one, by that name")
@@ -172,6 +178,9 @@ type User struct {
 	// CopyOf is the SID of the account that this one is a copy of, synced into a
 	// tenant: nothing is ever done to a copy. Set finds the original.
 	CopyOf string
+	// Link is what accounts of one person in several directories have in common, like a
+	// number of staff; empty: nothing is known.
+	Link string
 	// ReadAt is when the reading of this snapshot began (before the search was
 	// sent); zero means "of unknown age" and counts as stale.
 	ReadAt time.Time

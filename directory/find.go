@@ -141,7 +141,8 @@ func (s *Set) original(ctx context.Context, found []answer) (User, error) {
 			own = append(own, answer{user: u})
 		}
 	}
-	if len(own) != 1 && !(s.first && len(own) > 0) {
+	// Several accounts of one person are that person's: the first directory's is meant.
+	if len(own) != 1 && !(len(own) > 0 && (s.first || samePerson(own))) {
 		_, err := s.cleared(ctx, User{}, nil)
 		if err == nil {
 			err = ErrNotFound

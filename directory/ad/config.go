@@ -27,6 +27,10 @@ type Config struct {
 	// touched, beside the built-in ones.
 	PrivilegedGroups []string `yaml:"privileged_groups"`
 
+	// LinkAttribute holds what accounts of one person in several directories have in
+	// common, like employeeID. Whoever may write it decides whose password is set.
+	LinkAttribute string `yaml:"link_attribute"`
+
 	MailAttributes    []string `yaml:"mail_attributes"`
 	PhoneAttributes   []string `yaml:"phone_attributes"`
 	LanguageAttribute string   `yaml:"language_attribute"`
@@ -69,6 +73,9 @@ func (c Config) Validate() []error {
 		}
 	}
 	faults = append(faults, ldapconn.AttributeFaults(c.LoginAttributes, c.MailAttributes, c.PhoneAttributes, c.LanguageAttribute)...)
+	if c.LinkAttribute != "" && !ldapconn.ValidAttribute(c.LinkAttribute) {
+		add("link_attribute: %q is not the name of an attribute", c.LinkAttribute)
+	}
 	for i, n := range c.NetBIOSDomains {
 		if n == "" || strings.ContainsAny(n, `\@`) {
 			add("netbios_domains[%d]: %q is not a NetBIOS name", i, n)

@@ -9,7 +9,10 @@ import (
 	"postern/directory/internal/ldapconn"
 )
 
-var _ directory.Original = (*Directory)(nil)
+var (
+	_ directory.Original = (*Directory)(nil)
+	_ directory.Linker   = (*Directory)(nil)
+)
 
 // sidOf is the account's security identifier as text; empty when it is not shown.
 func sidOf(e *ldap.Entry) string {
@@ -26,11 +29,29 @@ func (d *Directory) BySID(ctx context.Context, text string) (directory.User, err
 	if err != nil {
 		return directory.User{}, directory.ErrNotFound
 	}
-	filter := "(&(objectClass=user)(objectSid=" + s.filterValue() + "))"
+	return d.only(ctx, "(objectSid="+s.filterValue()+")")
+}
+
+// ByLink implements directory.Linker.
+func (d *Directory) ByLink(ctx context.Context, link string) (directory.User, error) {
+	switch {
+	case d.cfg.LinkAttribute == "":
+		return directory.User{}, directory.ErrUnsupported
+	case !ldapconn.Typable(link):
+		return directory.User{}, directory.ErrNotFound
+	}
+	return d.only(ctx, ldapconn.AnyEqual(link, d.cfg.LinkAttribute))
+}
+
+// only is the one account that a filter finds.
+func (d *Directory) only(ctx context.Context, filter string) (directory.User, error) {
 	return d.one(ctx, "", func(c *ldapconn.Conn) (*ldap.Entry, error) {
-		res, err := c.Search(ldap.NewSearchRequest(d.cfg.BaseDN, ldap.ScopeWholeSubtree, ldap.NeverDerefAliases, 2, 0, false, filter, []string{"objectGUID"}, nil))
-		switch {
-		case err != nil && ldapconn.Code(err) < 0:
+		res, err := c.Search(ldap.NewSearchRequest(d.cfg.BaseDN, ldap.ScopeWholeSubtree, ldap.NeverDerefAliases, 2, 0, false,
+			"(&(objectClass=user)"+filter+")", []string{"objectGUID"}, nil))
+		switch code := ldapconn.Code(err); {
+		case code == ldap.LDAPResultSizeLimitExceeded:
+			return nil, directory.ErrNotFound
+		case err != nil && code < 0:
 			return nil, err
 		case err != nil:
 			return nil, unavailable(err, "searching "+d.cfg.BaseDN)

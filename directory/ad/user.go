@@ -40,6 +40,9 @@ func (d *Directory) attributes() []string {
 	if d.cfg.LanguageAttribute != "" {
 		a = append(a, d.cfg.LanguageAttribute)
 	}
+	if d.cfg.LinkAttribute != "" {
+		a = append(a, d.cfg.LinkAttribute)
+	}
 	return a
 }
 
@@ -64,6 +67,9 @@ func (d *Directory) user(c *ldapconn.Conn, guid string, e, computed *ldap.Entry)
 	}
 	if d.cfg.LanguageAttribute != "" {
 		u.Language = e.GetAttributeValue(d.cfg.LanguageAttribute)
+	}
+	if d.cfg.LinkAttribute != "" {
+		u.Link = directory.LinkOf(e.GetAttributeValues(d.cfg.LinkAttribute)...)
 	}
 	token, err := tokenGroups(computed)
 	if err != nil {

@@ -45,6 +45,9 @@ type Config struct {
 	// LoginAttributes are compared with what a person types: userPrincipalName, mail,
 	// proxyAddresses, otherMails, employeeId, id.
 	LoginAttributes []string `yaml:"login_attributes"`
+	// LinkAttribute holds what accounts of one person in several directories have in
+	// common: employeeId, or nothing.
+	LinkAttribute string `yaml:"link_attribute"`
 	// PrivilegedGroups are object ids of groups whose members, nested too, are never
 	// touched, beside everybody with a role.
 	PrivilegedGroups []string `yaml:"privileged_groups"`
@@ -132,6 +135,9 @@ func (c Config) Validate() []error {
 		if loginAttributes[a] == "" {
 			add("login_attributes[%d]: %q cannot be searched by here", i, a)
 		}
+	}
+	if c.LinkAttribute != "" && c.LinkAttribute != "employeeId" {
+		add("link_attribute: only employeeId can link accounts of a tenant")
 	}
 	for i, g := range c.PrivilegedGroups {
 		if !isID(g) {

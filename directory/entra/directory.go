@@ -39,6 +39,7 @@ var (
 	_ directory.Searcher     = (*Directory)(nil)
 	_ directory.MethodKeeper = (*Directory)(nil)
 	_ directory.Copier       = (*Directory)(nil)
+	_ directory.Linker       = (*Directory)(nil)
 	_ directory.Examiner     = (*Directory)(nil)
 )
 
@@ -100,7 +101,7 @@ const (
 
 // selected are the properties that are read of people.
 var selected = []string{"id", "userPrincipalName", "mail", "displayName", "givenName", "surname", "mobilePhone", "preferredLanguage", "accountEnabled", "userType",
-	"onPremisesSyncEnabled", "onPremisesSecurityIdentifier", "passwordPolicies", "passwordProfile", "lastPasswordChangeDateTime"}
+	"onPremisesSyncEnabled", "onPremisesSecurityIdentifier", "employeeId", "passwordPolicies", "passwordProfile", "lastPasswordChangeDateTime"}
 
 var manager = []string{"manager($select=id)"}
 
@@ -123,6 +124,17 @@ func (d *Directory) CopyOf(ctx context.Context, sid string) (directory.User, err
 		return directory.User{}, directory.ErrNotFound
 	}
 	return d.one(ctx, "onPremisesSecurityIdentifier eq '"+sid+"'")
+}
+
+// ByLink implements directory.Linker.
+func (d *Directory) ByLink(ctx context.Context, link string) (directory.User, error) {
+	switch {
+	case d.cfg.LinkAttribute == "":
+		return directory.User{}, directory.ErrUnsupported
+	case !typable(link):
+		return directory.User{}, directory.ErrNotFound
+	}
+	return d.one(ctx, "employeeId eq '"+strings.ReplaceAll(link, "'", "''")+"'")
 }
 
 // sidForm is a SID as text (MS-DTYP section 2.4.2.1).

@@ -55,6 +55,9 @@ func (d *Directory) user(ctx context.Context, m models.Userable) (directory.User
 	if n := text(m.GetMobilePhone()); n != "" {
 		u.Phone = []string{n}
 	}
+	if d.cfg.LinkAttribute != "" {
+		u.Link = directory.LinkOf(text(m.GetEmployeeId()))
+	}
 	if boss := m.GetManager(); boss != nil {
 		u.Manager = strings.ToLower(text(boss.GetId()))
 	}

@@ -33,6 +33,10 @@ type Config struct {
 	// names none (ppolicy_default, olcPPolicyDefault). Empty: no policy.
 	DefaultPolicy string `yaml:"default_policy"`
 
+	// LinkAttribute holds what accounts of one person in several directories have in
+	// common, like employeeNumber. Whoever may write it decides whose password is set.
+	LinkAttribute string `yaml:"link_attribute"`
+
 	MailAttributes    []string `yaml:"mail_attributes"`
 	PhoneAttributes   []string `yaml:"phone_attributes"`
 	LanguageAttribute string   `yaml:"language_attribute"`
@@ -75,5 +79,8 @@ func (c Config) Validate() []error {
 		}
 	}
 	faults = append(faults, ldapconn.AttributeFaults(c.LoginAttributes, c.MailAttributes, c.PhoneAttributes, c.LanguageAttribute)...)
+	if c.LinkAttribute != "" && !ldapconn.ValidAttribute(c.LinkAttribute) {
+		add("link_attribute: %q is not the name of an attribute", c.LinkAttribute)
+	}
 	return faults
 }

@@ -25,6 +25,9 @@ func (d *Directory) attributes() []string {
 	if d.cfg.LanguageAttribute != "" {
 		a = append(a, d.cfg.LanguageAttribute)
 	}
+	if d.cfg.LinkAttribute != "" {
+		a = append(a, d.cfg.LinkAttribute)
+	}
 	return a
 }
 
@@ -49,6 +52,9 @@ func (d *Directory) user(c *ldapconn.Conn, e *ldap.Entry, protected *protected) 
 	}
 	if d.cfg.LanguageAttribute != "" {
 		u.Language = e.GetAttributeValue(d.cfg.LanguageAttribute)
+	}
+	if d.cfg.LinkAttribute != "" {
+		u.Link = directory.LinkOf(e.GetAttributeValues(d.cfg.LinkAttribute)...)
 	}
 	if d.cfg.GroupBase != "" {
 		more, err := d.groupsOf(c, e.DN, u.Login)

@@ -237,6 +237,16 @@ func (t *timed) BySID(ctx context.Context, sid string) (_ directory.User, err er
 	return d.BySID(ctx, sid)
 }
 
+// ByLink implements directory.Linker.
+func (t *timed) ByLink(ctx context.Context, link string) (_ directory.User, err error) {
+	d, ok := t.Directory.(directory.Linker)
+	if !ok {
+		return directory.User{}, t.lacks()
+	}
+	defer t.done("find", t.now(), &err)
+	return d.ByLink(ctx, link)
+}
+
 // CopyOf implements directory.Copier.
 func (t *timed) CopyOf(ctx context.Context, sid string) (_ directory.User, err error) {
 	d, ok := t.Directory.(directory.Copier)
