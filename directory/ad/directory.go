@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"strings"
 	"time"
 
@@ -63,7 +64,17 @@ func WithClock(now func() time.Time) Option {
 // WithPageSize replaces how many people one page of a listing holds.
 func WithPageSize(n int) Option { return func(o *options) { o.pageSize = n } }
 
-// New checks cfg and makes the directory called name. It dials nothing: whether
+// WithResolver replaces the DNS that discovery asks.
+func WithResolver(r ldapconn.Resolver) Option {
+	return func(o *options) { o.conn = append(o.conn, ldapconn.WithResolver(r)) }
+}
+
+// WithDialer replaces the network.
+func WithDialer(dial func(ctx context.Context, network, addr string) (net.Conn, error)) Option {
+	return func(o *options) { o.conn = append(o.conn, ldapconn.WithDialer(dial)) }
+}
+
+// New checks cfg and makes the directory called name. It dials nothing and looks nothing up: whether
 // the domain answers is found out by the first request, or by Examine.
 func New(name string, cfg Config, opts ...Option) (*Directory, error) {
 	if name == "" || strings.Contains(name, ":") {
@@ -76,7 +87,7 @@ func New(name string, cfg Config, opts ...Option) (*Directory, error) {
 	for _, opt := range opts {
 		opt(&o)
 	}
-	client, err := ldapconn.New(cfg.Config, o.conn...)
+	client, err := ldapconn.New(cfg.connection(), o.conn...)
 	if err != nil {
 		return nil, err
 	}
