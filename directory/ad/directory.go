@@ -32,6 +32,7 @@ type Directory struct {
 	roots    *ldapconn.Cache[string, root]            // by server
 	groupDN  *ldapconn.Cache[sid, string]             // empty: unknown here
 	groupSID *ldapconn.Cache[string, sid]             // of configured groups
+	wrote    *ldapconn.Cache[directory.ID, string]    // which server has what was written last
 }
 
 var (
@@ -46,6 +47,10 @@ var (
 	_ directory.Watcher       = (*Directory)(nil)
 	_ directory.Examiner      = (*Directory)(nil)
 )
+
+// replicated is when the last domain controller has heard of a write: between sites
+// every 15 minutes at the earliest (MS-ADTS section 6.1.1.2.2.3, replInterval).
+const replicated = 30 * time.Minute
 
 // Option changes what a Directory is made with.
 type Option func(*options)
@@ -102,6 +107,7 @@ func New(name string, cfg Config, opts ...Option) (*Directory, error) {
 		roots:    ldapconn.NewCache[string, root](5*time.Minute, 100, o.now),
 		groupDN:  ldapconn.NewCache[sid, string](10*time.Minute, 20_000, o.now),
 		groupSID: ldapconn.NewCache[string, sid](10*time.Minute, 1000, o.now),
+		wrote:    ldapconn.NewCache[directory.ID, string](replicated, 10_000, o.now),
 	}, nil
 }
 
@@ -226,7 +232,7 @@ func (d *Directory) Read(ctx context.Context, old directory.User) (directory.Use
 	if err != nil {
 		return directory.User{}, err
 	}
-	return d.one(ctx, old.Server, func(c *ldapconn.Conn) (*ldap.Entry, error) {
+	return d.one(ctx, d.pin(old), func(c *ldapconn.Conn) (*ldap.Entry, error) {
 		return read(c, guidDN(guid), append(d.attributes(), computedAttributes...)...)
 	})
 }

@@ -15,9 +15,19 @@ import (
 // Examine implements directory.Examiner. It reads; it never tries a write, since
 // Active Directory tells what the service account may do.
 func (d *Directory) Examine(ctx context.Context) []directory.Finding {
-	return d.client.Examine(ctx, func(c *ldapconn.Conn) []directory.Finding {
-		var out []directory.Finding
-		out = append(out, d.examineServer(c)...)
+	var readOnly []string
+	writable := 0
+	out := d.client.Examine(ctx, func(c *ldapconn.Conn) []directory.Finding {
+		out := d.examineServer(c)
+		d.roots.Drop(c.Server())
+		switch r, err := d.rootDSE(c); {
+		case err != nil:
+		case r.readOnly:
+			readOnly = append(readOnly, c.Server())
+			out = append(out, ok("writable", "%s is a read-only domain controller: reading is tried there, and writing elsewhere", c.Server()))
+		default:
+			writable++
+		}
 		f, people := ldapconn.People(c, d.cfg.BaseDN, personFilter)
 		out = append(out, f, ldapconn.Managers(people))
 		out = append(out, d.examinePolicy(c)...)
@@ -25,6 +35,24 @@ func (d *Directory) Examine(ctx context.Context) []directory.Finding {
 		out = append(out, d.examineRights(c, people)...)
 		return out
 	})
+	if len(readOnly) > 0 && writable == 0 {
+		out = append(out, bad(directory.Warning, "writable", "no writable domain controller was reached, only: "+strings.Join(readOnly, ", "),
+			"no password can be set and nobody unlocked", "name a writable one in servers; see: nltest /dsgetdc:"+domainName(d.domainDN)+" /writable"))
+	}
+	return out
+}
+
+// domainName is the DNS name of a domain (MS-ADTS section 3.1.1.1.4).
+func domainName(dn string) string {
+	p, err := ldap.ParseDN(dn)
+	if err != nil {
+		return dn
+	}
+	var labels []string
+	for _, r := range p.RDNs {
+		labels = append(labels, r.Attributes[0].Value)
+	}
+	return strings.Join(labels, ".")
 }
 
 func ok(check, format string, args ...any) directory.Finding {

@@ -114,17 +114,28 @@ func (c *Client) Read(ctx context.Context, pin string, fn func(*Conn) error) err
 
 // Write runs fn on a service connection to pin when it can be reached. Another
 // server is tried only while nothing that changes anything was sent, or when the
-// server answered with a referral: it is read-only and did nothing. When a change
-// was sent and no answer came the error is ErrUnavailable and ErrUncertain.
+// server is read-only: it answered with a referral, which is followed nowhere, or fn
+// returned ErrReadOnly. When a change was sent and no answer came the error is
+// ErrUnavailable and ErrUncertain; where all that could be asked are read-only it is
+// ErrUnavailable and ErrReadOnly, since a writable one may come back.
 func (c *Client) Write(ctx context.Context, pin string, fn func(*Conn) error) error {
 	servers, err := c.order(ctx, pin, true)
 	if err != nil {
 		return err
 	}
-	return c.each(ctx, servers, (*server).servicePool, fn, func(conn *Conn, err error) bool {
-		return (conn.broken != nil && !conn.wrote) || Code(err) == ldap.LDAPResultReferral
+	return c.each(ctx, servers, (*server).servicePool, func(conn *Conn) error {
+		err := fn(conn)
+		if Code(err) == ldap.LDAPResultReferral || errors.Is(err, ErrReadOnly) {
+			return fmt.Errorf("%w: %s: %w: %w", directory.ErrUnavailable, conn.server, ErrReadOnly, err)
+		}
+		return err
+	}, func(conn *Conn, err error) bool {
+		return conn.broken != nil && !conn.wrote || errors.Is(err, ErrReadOnly)
 	})
 }
+
+// ErrReadOnly is a server that takes no writes, such as a read-only domain controller.
+var ErrReadOnly = errors.New("ldapconn: the server is read-only; a writable one is needed")
 
 // Bind checks one password on a connection of the user pool, and returns the
 // response controls with both answers, yes and no. A password that is empty, blank
