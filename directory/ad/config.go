@@ -19,6 +19,11 @@ type Config struct {
 	Discover string `yaml:"discover"`
 	Site     string `yaml:"site"`
 
+	// GlobalCatalog are servers of the forest's global catalogue, ldaps://host:3269. Where
+	// there are any a name is looked for in the whole forest, too, and finds nobody when
+	// an account elsewhere has it. The rest is read and written in the domain.
+	GlobalCatalog []string `yaml:"global_catalog"`
+
 	// BaseDN is where people are looked for.
 	BaseDN string `yaml:"base_dn"`
 	// UserOUs, when not empty, are the only branches whose accounts may be
@@ -60,6 +65,7 @@ func (c Config) connection() ldapconn.Config {
 func (c Config) Validate() []error {
 	faults := c.connection().Validate()
 	add := func(format string, args ...any) { faults = append(faults, fmt.Errorf(format, args...)) }
+	faults = append(faults, c.catalogFaults()...)
 	if c.BaseDN == "" {
 		add("base_dn: missing, like DC=corp,DC=example")
 	}

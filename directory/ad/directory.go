@@ -22,6 +22,7 @@ type Directory struct {
 	name     string
 	cfg      Config
 	client   *ldapconn.Client
+	catalog  *ldapconn.Client // of the whole forest, read only; nil: there is none
 	now      func() time.Time
 	domainDN string
 	places   ldapconn.Places
@@ -96,12 +97,18 @@ func New(name string, cfg Config, opts ...Option) (*Directory, error) {
 	if err != nil {
 		return nil, err
 	}
+	var catalog *ldapconn.Client
+	if len(cfg.GlobalCatalog) > 0 {
+		if catalog, err = ldapconn.New(cfg.catalog(), o.conn...); err != nil {
+			return nil, err
+		}
+	}
 	pl, err := ldapconn.NewPlaces(cfg.UserOUs, cfg.DeniedOUs)
 	if err != nil {
 		return nil, err
 	}
 	return &Directory{
-		name: name, cfg: cfg, client: client, now: o.now, domainDN: domainOf(cfg.BaseDN), places: pl, pageSize: o.pageSize,
+		name: name, cfg: cfg, client: client, catalog: catalog, now: o.now, domainDN: domainOf(cfg.BaseDN), places: pl, pageSize: o.pageSize,
 		policies: ldapconn.NewCache[string, directory.Rules](30*time.Second, 1000, o.now),
 		psoOf:    ldapconn.NewCache[directory.ID, string](30*time.Second, 10_000, o.now),
 		roots:    ldapconn.NewCache[string, root](5*time.Minute, 100, o.now),
@@ -112,7 +119,12 @@ func New(name string, cfg Config, opts ...Option) (*Directory, error) {
 }
 
 // Close ends the connections.
-func (d *Directory) Close() { d.client.Close() }
+func (d *Directory) Close() {
+	d.client.Close()
+	if d.catalog != nil {
+		d.catalog.Close()
+	}
+}
 
 // domainOf is the domain a branch is in: its trailing DC components, or all of it
 // where there are none.
@@ -170,7 +182,8 @@ func (d *Directory) login(typed string) (attributes []string, value string, ok b
 }
 
 // Find implements directory.Directory: one search by the login attributes, then
-// one base read of what Active Directory computes, whoever was asked for.
+// one base read of what Active Directory computes, whoever was asked for. With a
+// global catalogue that is searched first, whoever was asked for.
 func (d *Directory) Find(ctx context.Context, typed string) (directory.User, error) {
 	attributes, value, ok := d.login(typed)
 	// Computers and service accounts are objectClass=user too: they are found, and
@@ -181,7 +194,11 @@ func (d *Directory) Find(ctx context.Context, typed string) (directory.User, err
 
 	var u directory.User
 	began := d.now()
-	err := d.client.Read(ctx, "", func(c *ldapconn.Conn) error {
+	forest, err := d.inForest(ctx, filter, strings.Contains(typed, `\`))
+	if err != nil {
+		return directory.User{}, ldapconn.Wrap(err)
+	}
+	err = d.client.Read(ctx, "", func(c *ldapconn.Conn) error {
 		u = directory.User{}
 		if _, err := d.domainRules(c); err != nil {
 			return err
@@ -201,6 +218,9 @@ func (d *Directory) Find(ctx context.Context, typed string) (directory.User, err
 		guid, err := formatGUID(e.GetRawAttributeValue("objectGUID"))
 		if err != nil {
 			return unavailable(err, e.DN)
+		}
+		if !forest.alone(guid) {
+			return d.findNobody(c)
 		}
 		computed, err := read(c, guidDN(guid), computedAttributes...)
 		if err != nil {

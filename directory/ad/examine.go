@@ -39,7 +39,7 @@ func (d *Directory) Examine(ctx context.Context) []directory.Finding {
 		out = append(out, bad(directory.Warning, "writable", "no writable domain controller was reached, only: "+strings.Join(readOnly, ", "),
 			"no password can be set and nobody unlocked", "name a writable one in servers; see: nltest /dsgetdc:"+domainName(d.domainDN)+" /writable"))
 	}
-	return out
+	return append(out, d.examineCatalog(ctx)...)
 }
 
 // domainName is the DNS name of a domain (MS-ADTS section 3.1.1.1.4).
