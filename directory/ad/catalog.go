@@ -124,7 +124,7 @@ func (d *Directory) examineLacking(c *ldapconn.Conn, schema string) []directory.
 		out = append(out, bad(directory.Warning, "catalogue", "the global catalogue does not hold "+name+", which is one of login_attributes",
 			"when two people in different domains have the same one it is not noticed",
 			"take it out of login_attributes, or, in PowerShell as a schema administrator:\n"+
-				fmt.Sprintf("Set-ADObject -Identity '%s' -Replace @{isMemberOfPartialAttributeSet=$true}", e.DN)))
+				fmt.Sprintf("Set-ADObject -Identity %s -Replace @{isMemberOfPartialAttributeSet=$true}", powershell(e.DN))))
 	}
 	return out
 }
