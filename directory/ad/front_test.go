@@ -2,6 +2,7 @@ package ad_test
 
 import (
 	"bufio"
+	"cmp"
 	"crypto/tls"
 	"io"
 	"net"
@@ -22,6 +23,7 @@ type front struct {
 	dc              *directorytest.DC
 	behind          string // ldaps://
 	readOnly, tells bool
+	holds           string // which domain the rootDSE says, where it tells
 	l               net.Listener
 
 	mu                       sync.Mutex
@@ -91,7 +93,7 @@ func (f *front) carry(client net.Conn) {
 			answer(client, id, ldap.ApplicationModifyResponse, ldap.LDAPResultReferral)
 		case root && f.tells:
 			entry(client, id, map[string][]string{"supportedCapabilities": {"1.2.840.113556.1.4.800", "1.2.840.113556.1.4.1920"},
-				"currentTime": {time.Now().UTC().Format("20060102150405.0Z")}, "defaultNamingContext": {f.dc.BaseDN}})
+				"currentTime": {time.Now().UTC().Format("20060102150405.0Z")}, "defaultNamingContext": {cmp.Or(f.holds, f.dc.BaseDN)}})
 			answer(client, id, ldap.ApplicationSearchResultDone, ldap.LDAPResultSuccess)
 		default:
 			if _, err := behind.Write(p.Bytes()); err != nil {
