@@ -13,6 +13,17 @@ import (
 type Config struct {
 	ldapconn.Config `yaml:",inline"`
 
+	// Discover is a DNS domain in which the domain controllers are looked up, in the
+	// place of Servers. Each is dialled with TLS by its own name, which must be in the
+	// domain and in its certificate. Those of Site come first.
+	Discover string `yaml:"discover"`
+	Site     string `yaml:"site"`
+
+	// GlobalCatalog are servers of the forest's global catalogue, ldaps://host:3269. Where
+	// there are any a name is looked for in the whole forest, too, and finds nobody when
+	// an account elsewhere has it. The rest is read and written in the domain.
+	GlobalCatalog []string `yaml:"global_catalog"`
+
 	// BaseDN is where people are looked for.
 	BaseDN string `yaml:"base_dn"`
 	// UserOUs, when not empty, are the only branches whose accounts may be
@@ -47,10 +58,18 @@ func DefaultConfig() Config {
 	}
 }
 
+// connection is how the domain is reached.
+func (c Config) connection() ldapconn.Config {
+	to := c.Config
+	to.Discovery = ldapconn.Discovery{Domain: c.Discover, Site: c.Site}
+	return to
+}
+
 // Validate returns every fault, each beginning with the name of its key.
 func (c Config) Validate() []error {
-	faults := c.Config.Validate()
+	faults := c.connection().Validate()
 	add := func(format string, args ...any) { faults = append(faults, fmt.Errorf(format, args...)) }
+	faults = append(faults, c.catalogFaults()...)
 	if c.BaseDN == "" {
 		add("base_dn: missing, like DC=corp,DC=example")
 	}

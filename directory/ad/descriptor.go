@@ -94,6 +94,12 @@ func parseDACL(b []byte) ([]ace, error) {
 	return out, nil
 }
 
+// inheritsNothing reports whether a descriptor is cut off from those above it
+// (SE_DACL_PROTECTED, MS-DTYP section 2.4.6).
+func inheritsNothing(b []byte) bool {
+	return len(b) >= 20 && binary.LittleEndian.Uint16(b[2:])&0x1000 != 0
+}
+
 func parseACE(b []byte) (e ace, applies bool, err error) {
 	kind, flags := b[0], b[1]
 	e.mask = binary.LittleEndian.Uint32(b[4:])

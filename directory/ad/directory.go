@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"strings"
 	"time"
 
@@ -21,6 +22,7 @@ type Directory struct {
 	name     string
 	cfg      Config
 	client   *ldapconn.Client
+	catalog  *ldapconn.Client // of the whole forest, read only; nil: there is none
 	now      func() time.Time
 	domainDN string
 	places   ldapconn.Places
@@ -31,6 +33,7 @@ type Directory struct {
 	roots    *ldapconn.Cache[string, root]            // by server
 	groupDN  *ldapconn.Cache[sid, string]             // empty: unknown here
 	groupSID *ldapconn.Cache[string, sid]             // of configured groups
+	wrote    *ldapconn.Cache[directory.ID, string]    // which server has what was written last
 }
 
 var (
@@ -45,6 +48,10 @@ var (
 	_ directory.Watcher       = (*Directory)(nil)
 	_ directory.Examiner      = (*Directory)(nil)
 )
+
+// replicated is when the last domain controller has heard of a write: between sites
+// every 15 minutes at the earliest (MS-ADTS section 6.1.1.2.2.3, replInterval).
+const replicated = 30 * time.Minute
 
 // Option changes what a Directory is made with.
 type Option func(*options)
@@ -63,7 +70,17 @@ func WithClock(now func() time.Time) Option {
 // WithPageSize replaces how many people one page of a listing holds.
 func WithPageSize(n int) Option { return func(o *options) { o.pageSize = n } }
 
-// New checks cfg and makes the directory called name. It dials nothing: whether
+// WithResolver replaces the DNS that discovery asks.
+func WithResolver(r ldapconn.Resolver) Option {
+	return func(o *options) { o.conn = append(o.conn, ldapconn.WithResolver(r)) }
+}
+
+// WithDialer replaces the network.
+func WithDialer(dial func(ctx context.Context, network, addr string) (net.Conn, error)) Option {
+	return func(o *options) { o.conn = append(o.conn, ldapconn.WithDialer(dial)) }
+}
+
+// New checks cfg and makes the directory called name. It dials nothing and looks nothing up: whether
 // the domain answers is found out by the first request, or by Examine.
 func New(name string, cfg Config, opts ...Option) (*Directory, error) {
 	if name == "" || strings.Contains(name, ":") {
@@ -76,26 +93,38 @@ func New(name string, cfg Config, opts ...Option) (*Directory, error) {
 	for _, opt := range opts {
 		opt(&o)
 	}
-	client, err := ldapconn.New(cfg.Config, o.conn...)
+	client, err := ldapconn.New(cfg.connection(), o.conn...)
 	if err != nil {
 		return nil, err
+	}
+	var catalog *ldapconn.Client
+	if len(cfg.GlobalCatalog) > 0 {
+		if catalog, err = ldapconn.New(cfg.catalog(), o.conn...); err != nil {
+			return nil, err
+		}
 	}
 	pl, err := ldapconn.NewPlaces(cfg.UserOUs, cfg.DeniedOUs)
 	if err != nil {
 		return nil, err
 	}
 	return &Directory{
-		name: name, cfg: cfg, client: client, now: o.now, domainDN: domainOf(cfg.BaseDN), places: pl, pageSize: o.pageSize,
+		name: name, cfg: cfg, client: client, catalog: catalog, now: o.now, domainDN: domainOf(cfg.BaseDN), places: pl, pageSize: o.pageSize,
 		policies: ldapconn.NewCache[string, directory.Rules](30*time.Second, 1000, o.now),
 		psoOf:    ldapconn.NewCache[directory.ID, string](30*time.Second, 10_000, o.now),
 		roots:    ldapconn.NewCache[string, root](5*time.Minute, 100, o.now),
 		groupDN:  ldapconn.NewCache[sid, string](10*time.Minute, 20_000, o.now),
 		groupSID: ldapconn.NewCache[string, sid](10*time.Minute, 1000, o.now),
+		wrote:    ldapconn.NewCache[directory.ID, string](replicated, 10_000, o.now),
 	}, nil
 }
 
 // Close ends the connections.
-func (d *Directory) Close() { d.client.Close() }
+func (d *Directory) Close() {
+	d.client.Close()
+	if d.catalog != nil {
+		d.catalog.Close()
+	}
+}
 
 // domainOf is the domain a branch is in: its trailing DC components, or all of it
 // where there are none.
@@ -153,7 +182,8 @@ func (d *Directory) login(typed string) (attributes []string, value string, ok b
 }
 
 // Find implements directory.Directory: one search by the login attributes, then
-// one base read of what Active Directory computes, whoever was asked for.
+// one base read of what Active Directory computes, whoever was asked for. With a
+// global catalogue that is searched first, whoever was asked for.
 func (d *Directory) Find(ctx context.Context, typed string) (directory.User, error) {
 	attributes, value, ok := d.login(typed)
 	// Computers and service accounts are objectClass=user too: they are found, and
@@ -164,7 +194,11 @@ func (d *Directory) Find(ctx context.Context, typed string) (directory.User, err
 
 	var u directory.User
 	began := d.now()
-	err := d.client.Read(ctx, "", func(c *ldapconn.Conn) error {
+	forest, err := d.inForest(ctx, filter, strings.Contains(typed, `\`))
+	if err != nil {
+		return directory.User{}, ldapconn.Wrap(err)
+	}
+	err = d.client.Read(ctx, "", func(c *ldapconn.Conn) error {
 		u = directory.User{}
 		if _, err := d.domainRules(c); err != nil {
 			return err
@@ -184,6 +218,9 @@ func (d *Directory) Find(ctx context.Context, typed string) (directory.User, err
 		guid, err := formatGUID(e.GetRawAttributeValue("objectGUID"))
 		if err != nil {
 			return unavailable(err, e.DN)
+		}
+		if !forest.alone(guid) {
+			return d.findNobody(c)
 		}
 		computed, err := read(c, guidDN(guid), computedAttributes...)
 		if err != nil {
@@ -215,7 +252,7 @@ func (d *Directory) Read(ctx context.Context, old directory.User) (directory.Use
 	if err != nil {
 		return directory.User{}, err
 	}
-	return d.one(ctx, old.Server, func(c *ldapconn.Conn) (*ldap.Entry, error) {
+	return d.one(ctx, d.pin(old), func(c *ldapconn.Conn) (*ldap.Entry, error) {
 		return read(c, guidDN(guid), append(d.attributes(), computedAttributes...)...)
 	})
 }

@@ -19,6 +19,8 @@ const (
 	// 3.1.1.3.4.1.27); oidPolicyHintsOld is its number on older servers.
 	oidPolicyHints    = "1.2.840.113556.1.4.2239"
 	oidPolicyHintsOld = "1.2.840.113556.1.4.2066"
+	// capReadOnly marks a read-only domain controller (MS-ADTS section 3.1.1.3.4.3.6).
+	capReadOnly = "1.2.840.113556.1.4.1920"
 
 	propertyComplex = 0x1 // pwdProperties: DOMAIN_PASSWORD_COMPLEX
 )
@@ -43,7 +45,7 @@ func (d *Directory) Rules(ctx context.Context, u directory.User) (directory.Rule
 		pso, known = d.psoOf.Get(u.ID)
 	}
 	var r directory.Rules
-	err := d.client.Read(ctx, u.Server, func(c *ldapconn.Conn) (err error) {
+	err := d.client.Read(ctx, d.pin(u), func(c *ldapconn.Conn) (err error) {
 		if !known {
 			e, err := read(c, guidDN(guid), "msDS-ResultantPSO")
 			if err != nil {
@@ -144,17 +146,18 @@ func psoRules(e *ldap.Entry) directory.Rules {
 // root is what matters of a server's rootDSE.
 type root struct {
 	policyHints string // the OID to send, empty when the server lists none
+	readOnly    bool
 }
 
 func (d *Directory) rootDSE(c *ldapconn.Conn) (root, error) {
 	if r, ok := d.roots.Get(c.Server()); ok {
 		return r, nil
 	}
-	e, err := read(c, "", "supportedControl")
+	e, err := read(c, "", "supportedControl", "supportedCapabilities")
 	if err != nil {
 		return root{}, unavailable(err, "reading the rootDSE")
 	}
-	var r root
+	r := root{readOnly: slices.Contains(e.GetAttributeValues("supportedCapabilities"), capReadOnly)}
 	for _, oid := range []string{oidPolicyHintsOld, oidPolicyHints} {
 		if slices.Contains(e.GetAttributeValues("supportedControl"), oid) {
 			r.policyHints = oid

@@ -2,6 +2,7 @@ package ad
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"unicode/utf8"
 
@@ -16,6 +17,41 @@ func policyHints(oid string) ldap.Control {
 	return ldap.NewControlString(oid, true, "\x30\x03\x02\x01\x01")
 }
 
+// pin is the server to ask about u: the one that wrote to it last, while others may
+// not have heard of it yet, else the one u was read on.
+func (d *Directory) pin(u directory.User) string {
+	if s, ok := d.wrote.Get(u.ID); ok {
+		return s
+	}
+	return u.Server
+}
+
+// write runs fn, which makes one change to u, at a writable domain controller: the one
+// of the case unless that is read-only. A read-only one is not sent the change at all,
+// which may hold a password that it is not meant to know.
+func (d *Directory) write(ctx context.Context, u directory.User, fn func(*ldapconn.Conn, root) error) error {
+	pin := d.pin(u)
+	if r, ok := d.roots.Get(pin); ok && r.readOnly {
+		pin = ""
+	}
+	var at string
+	err := d.client.Write(ctx, pin, func(c *ldapconn.Conn) error {
+		r, err := d.rootDSE(c)
+		if err != nil {
+			return err
+		}
+		if r.readOnly {
+			return ldapconn.ErrReadOnly
+		}
+		at = c.Server()
+		return fn(c, r)
+	})
+	if err == nil || errors.Is(err, directory.ErrUncertain) {
+		d.wrote.Put(u.ID, at)
+	}
+	return err
+}
+
 // SetPassword implements directory.Directory: one replace of unicodePwd. Where
 // the server lists the policy hints control the history holds too; elsewhere it
 // does not, and Rules says so.
@@ -27,11 +63,7 @@ func (d *Directory) SetPassword(ctx context.Context, u directory.User, pw direct
 	if !utf8.ValidString(pw.Reveal()) {
 		return notText
 	}
-	err = d.client.Write(ctx, u.Server, func(c *ldapconn.Conn) error {
-		root, err := d.rootDSE(c)
-		if err != nil {
-			return err
-		}
+	err = d.write(ctx, u, func(c *ldapconn.Conn, root root) error {
 		req := ldap.NewModifyRequest(guidDN(guid), nil)
 		if root.policyHints != "" {
 			req.Controls = append(req.Controls, policyHints(root.policyHints))
@@ -56,7 +88,7 @@ func (d *Directory) ChangePassword(ctx context.Context, u directory.User, old, p
 	if !utf8.ValidString(pw.Reveal()) {
 		return notText
 	}
-	err = d.client.Write(ctx, u.Server, func(c *ldapconn.Conn) error {
+	err = d.write(ctx, u, func(c *ldapconn.Conn, _ root) error {
 		req := ldap.NewModifyRequest(guidDN(guid), nil)
 		req.Delete("unicodePwd", []string{encodePassword(old)})
 		req.Add("unicodePwd", []string{encodePassword(pw)})
@@ -90,7 +122,7 @@ func (d *Directory) Unlock(ctx context.Context, u directory.User) error {
 	if err != nil {
 		return err
 	}
-	err = d.client.Write(ctx, u.Server, func(c *ldapconn.Conn) error {
+	err = d.write(ctx, u, func(c *ldapconn.Conn, _ root) error {
 		req := ldap.NewModifyRequest(guidDN(guid), nil)
 		req.Replace("lockoutTime", []string{"0"})
 		return c.Modify(req)
@@ -107,7 +139,7 @@ func (d *Directory) RequireChange(ctx context.Context, u directory.User) error {
 	if err != nil {
 		return err
 	}
-	err = d.client.Write(ctx, u.Server, func(c *ldapconn.Conn) error {
+	err = d.write(ctx, u, func(c *ldapconn.Conn, _ root) error {
 		// Read where it is written, and not believed of a snapshot.
 		e, err := read(c, guidDN(guid), "userAccountControl", attributeDescriptor)
 		if err != nil {
@@ -134,6 +166,6 @@ func (d *Directory) Authenticate(ctx context.Context, u directory.User, pw direc
 	if _, err := d.guid(u); err != nil {
 		return err
 	}
-	_, err := d.client.Bind(ctx, u.Server, u.DN, pw)
+	_, err := d.client.Bind(ctx, d.pin(u), u.DN, pw)
 	return decodeBind(err)
 }

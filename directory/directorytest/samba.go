@@ -18,11 +18,13 @@ import (
 // DC is a running, private Samba Active Directory domain controller.
 type DC struct {
 	Endpoint
-	Domain    string // postern.test
-	BaseDN    string
-	PeopleDN  string // the organisational unit the service account may act on
-	AdminDN   string
-	AdminPass string
+	CatalogURL string // ldaps:// of the global catalogue
+	Domain     string // postern.test
+	NetBIOS    string // POSTERN
+	BaseDN     string
+	PeopleDN   string // the organisational unit the service account may act on
+	AdminDN    string
+	AdminPass  string
 	// ServiceDN may, in PeopleDN, reset passwords and write lockoutTime and
 	// pwdLastSet, and nothing else (see delegate).
 	ServiceDN, ServicePassword string
@@ -39,17 +41,28 @@ type DC struct {
 }
 
 // Option changes how a directory is launched.
-type Option func(*Policy)
+type Option func(*launch)
+
+type launch struct {
+	policy          Policy
+	domain, netbios string // Active Directory only
+}
 
 // WithPolicy replaces DefaultPolicy.
-func WithPolicy(p Policy) Option { return func(to *Policy) { *to = p } }
+func WithPolicy(p Policy) Option { return func(to *launch) { to.policy = p } }
 
-func policyOf(opts []Option) Policy {
-	p := DefaultPolicy()
+// WithDomain makes another domain than postern.test: one of its own forest, with the
+// same people in it.
+func WithDomain(name, netbios string) Option {
+	return func(to *launch) { to.domain, to.netbios = name, netbios }
+}
+
+func launchOf(opts []Option) launch {
+	l := launch{policy: DefaultPolicy(), domain: "postern.test", netbios: "POSTERN"}
 	for _, o := range opts {
-		o(&p)
+		o(&l)
 	}
-	return p
+	return l
 }
 
 // Samba starts a domain controller for one test and stops it with the test. It
@@ -72,12 +85,12 @@ func StartSamba(ctx context.Context, dir string, opts ...Option) (*DC, error) {
 	if os.Geteuid() != 0 {
 		return nil, fmt.Errorf("%w: a Samba domain controller needs root", ErrMissing)
 	}
-	policy := policyOf(opts)
-	cached, err := provisioned(ctx, policy)
+	l := launchOf(opts)
+	cached, err := provisioned(ctx, l)
 	if err != nil {
 		return nil, err
 	}
-	dc := newDC(policy)
+	dc := newDC(l)
 	if err := dc.place(dir); err != nil {
 		return nil, err
 	}
@@ -97,22 +110,20 @@ func StartSamba(ctx context.Context, dir string, opts ...Option) (*DC, error) {
 }
 
 const (
-	domainName   = "postern.test"
-	baseDN       = "DC=postern,DC=test"
-	peopleDN     = "OU=People," + baseDN
 	adminPass    = "Keel-Harbour-77!"
 	servicePass  = "Rudder Tiller 55 \"quoted\" ü"
 	serviceLogin = "svc-postern"
 )
 
-func newDC(policy Policy) *DC {
+func newDC(l launch) *DC {
+	baseDN := "DC=" + strings.ReplaceAll(l.domain, ".", ",DC=")
 	dc := &DC{
-		Domain: domainName, BaseDN: baseDN, PeopleDN: peopleDN,
+		Domain: l.domain, NetBIOS: l.netbios, BaseDN: baseDN, PeopleDN: "OU=People," + baseDN,
 		AdminDN: "CN=Administrator,CN=Users," + baseDN, AdminPass: adminPass,
 		ServiceDN: "CN=" + serviceLogin + ",OU=Services," + baseDN, ServicePassword: servicePass,
-		Policy: policy, People: samplePeople(domainName),
+		Policy: l.policy, People: samplePeople(l.domain),
 	}
-	place(dc.People, func(p Person) string { return "CN=" + escapeRDN(p.Name) + "," + peopleDN })
+	place(dc.People, func(p Person) string { return "CN=" + escapeRDN(p.Name) + "," + dc.PeopleDN })
 	return dc
 }
 
@@ -153,7 +164,7 @@ func (dc *DC) start(ctx context.Context) error {
 	if dc.CA, err = writeTLS(filepath.Join(dc.dir, "tls"), ip, "127.0.0.1", "localhost", "dc1."+dc.Domain); err != nil {
 		return err
 	}
-	if err := writeConf(dc.dir, ip); err != nil {
+	if err := dc.writeConf(ip); err != nil {
 		return err
 	}
 	cmd := exec.Command("/bin/sh", "-c", keepAlive, "sh", samba, "-F", "-M", "single", "--no-process-group", "--debug-stdout", "-s", dc.conf())
@@ -212,10 +223,10 @@ func portsFree(ip string) bool {
 
 func (dc *DC) publish(ip string) error {
 	if dc.ns == nil {
-		dc.URL, dc.StartTLSURL = "ldaps://"+ip+":636", "ldap://"+ip+":389"
+		dc.URL, dc.StartTLSURL, dc.CatalogURL = "ldaps://"+ip+":636", "ldap://"+ip+":389", "ldaps://"+ip+":3269"
 		return nil
 	}
-	for _, port := range []string{"636", "389"} {
+	for _, port := range []string{"636", "389", "3269"} {
 		r, err := newRelay(func() (net.Conn, error) { return dc.ns.dial(net.JoinHostPort(ip, port)) })
 		if err != nil {
 			return err
@@ -223,6 +234,7 @@ func (dc *DC) publish(ip string) error {
 		dc.relays = append(dc.relays, r)
 	}
 	dc.URL, dc.StartTLSURL = "ldaps://"+dc.relays[0].addr(), "ldap://"+dc.relays[1].addr()
+	dc.CatalogURL = "ldaps://" + dc.relays[2].addr()
 	return nil
 }
 
@@ -254,7 +266,8 @@ func (dc *DC) conf() string { return filepath.Join(dc.dir, "etc", "smb.conf") }
 
 // writeConf replaces the provisioned smb.conf, whose paths belong to the folder
 // it was made in. Only the LDAP service runs: no Kerberos, SMB, RPC or DNS.
-func writeConf(dir, ip string) error {
+func (dc *DC) writeConf(ip string) error {
+	dir := dc.dir
 	for _, d := range []string{"etc", "run", "ncalrpc", "cache", "lock"} {
 		if err := os.MkdirAll(filepath.Join(dir, d), 0o755); err != nil {
 			return err
@@ -262,8 +275,8 @@ func writeConf(dir, ip string) error {
 	}
 	conf := `[global]
 netbios name = DC1
-realm = POSTERN.TEST
-workgroup = POSTERN
+realm = REALM
+workgroup = NETBIOS
 server role = active directory domain controller
 server services = ldap
 dcerpc endpoint servers =
@@ -283,8 +296,27 @@ tls keyfile = DIR/tls/key.pem
 tls cafile = DIR/tls/ca.pem
 ldap server require strong auth = yes
 `
-	conf = strings.NewReplacer("DIR", dir, "IP", ip).Replace(conf)
+	conf = strings.NewReplacer("DIR", dir, "IP", ip, "REALM", strings.ToUpper(dc.Domain), "NETBIOS", dc.NetBIOS).Replace(conf)
 	return os.WriteFile(filepath.Join(dir, "etc", "smb.conf"), []byte(conf), 0o600)
+}
+
+// Shell runs a line that begins with samba-tool as a shell runs it, on this
+// controller's own database: for commands that are printed for people to copy.
+func (dc *DC) Shell(ctx context.Context, line string) (string, error) {
+	if !strings.HasPrefix(line, "samba-tool ") {
+		return "", fmt.Errorf("directorytest: not a line for samba-tool: %s", line)
+	}
+	tool, err := program("samba-tool")
+	if err != nil {
+		return "", err
+	}
+	cmd := exec.CommandContext(ctx, "/bin/sh", "-c", line+" --configfile="+dc.conf())
+	cmd.Env = append(os.Environ(), "PATH="+filepath.Dir(tool)+":"+os.Getenv("PATH"))
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		return string(out), fmt.Errorf("%s: %w: %s", line, err, out)
+	}
+	return string(out), nil
 }
 
 // Exec runs samba-tool on this controller's own database and returns its output.

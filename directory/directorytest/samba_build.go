@@ -17,10 +17,9 @@ import (
 // recipe is part of the cache's key: raise it when the way the domain is made changes.
 const recipe = 6
 
-// provisioned returns a folder with a ready domain for that policy, making it
-// when there is none. It is keyed by Samba's version, the policy, the recipe and
-// the week: sample passwords must not grow older than the domain's maximum age.
-func provisioned(ctx context.Context, policy Policy) (string, error) {
+// provisioned returns a folder with a ready domain of that name and policy, making it
+// when there is none. It is keyed by Samba's version, the two, the recipe and the week: sample passwords must not grow older than the domain's maximum age.
+func provisioned(ctx context.Context, l launch) (string, error) {
 	samba, err := program("samba")
 	if err != nil {
 		return "", err
@@ -41,7 +40,7 @@ func provisioned(ctx context.Context, policy Policy) (string, error) {
 		return "", err
 	}
 	week := time.Now().Unix() / (7 * 24 * 3600)
-	key := sha256.Sum256(fmt.Appendf(nil, "%s|%+v|%d|%d", version, policy, recipe, week))
+	key := sha256.Sum256(fmt.Appendf(nil, "%s|%+v|%d|%d", version, l, recipe, week))
 	final := filepath.Join(root, fmt.Sprintf("samba-%x", key[:8]))
 	if _, err := os.Stat(filepath.Join(final, "private", "sam.ldb")); err == nil {
 		return final, nil
@@ -54,7 +53,7 @@ func provisioned(ctx context.Context, policy Policy) (string, error) {
 		return "", err
 	}
 	defer os.RemoveAll(tmp)
-	if err := build(ctx, tmp, policy); err != nil {
+	if err := build(ctx, tmp, l); err != nil {
 		return "", err
 	}
 	if err := os.Rename(tmp, final); err != nil {
@@ -74,15 +73,15 @@ func forgetOld(root string) {
 	}
 }
 
-func build(ctx context.Context, dir string, policy Policy) error {
-	dc := newDC(policy)
+func build(ctx context.Context, dir string, l launch) error {
+	dc := newDC(l)
 	dc.dir = dir
 	tool, err := program("samba-tool")
 	if err != nil {
 		return err
 	}
 	cmd := exec.CommandContext(ctx, tool, "domain", "provision",
-		"--realm="+strings.ToUpper(domainName), "--domain=POSTERN", "--server-role=dc", "--dns-backend=NONE",
+		"--realm="+strings.ToUpper(dc.Domain), "--domain="+dc.NetBIOS, "--server-role=dc", "--dns-backend=NONE",
 		"--adminpass="+adminPass, "--targetdir="+dir, "--host-name=dc1", "--host-ip=127.0.0.1",
 		"--option=interfaces=127.0.0.1/8", "--option=bind interfaces only=yes", "--option=pid directory="+dir+"/run")
 	if out, err := cmd.CombinedOutput(); err != nil {
@@ -105,14 +104,14 @@ func (dc *DC) populate(c *ldap.Conn) error {
 	if err := dc.setPolicy(c); err != nil {
 		return err
 	}
-	for _, ou := range []string{peopleDN, "OU=Services," + baseDN, "OU=Groups," + baseDN} {
+	for _, ou := range []string{dc.PeopleDN, "OU=Services," + dc.BaseDN, "OU=Groups," + dc.BaseDN} {
 		add := ldap.NewAddRequest(ou, nil)
 		add.Attribute("objectClass", []string{"organizationalUnit"})
 		if err := c.Add(add); err != nil {
 			return fmt.Errorf("directorytest: add %s: %w", ou, err)
 		}
 	}
-	service := Person{Login: serviceLogin, UPN: serviceLogin + "@" + domainName, DN: dc.ServiceDN, Name: serviceLogin, Password: servicePass}
+	service := Person{Login: serviceLogin, UPN: serviceLogin + "@" + dc.Domain, DN: dc.ServiceDN, Name: serviceLogin, Password: servicePass}
 	// Managers first: a DN in an attribute must exist.
 	made := map[string]bool{}
 	for _, p := range append([]Person{service, dc.Person("director1"), dc.Person("manager1")}, dc.People...) {
@@ -129,7 +128,7 @@ func (dc *DC) populate(c *ldap.Conn) error {
 
 func (dc *DC) states(c *ldap.Conn) error {
 	group := func(name string, members ...string) error {
-		add := ldap.NewAddRequest("CN="+name+",OU=Groups,"+baseDN, nil)
+		add := ldap.NewAddRequest("CN="+name+",OU=Groups,"+dc.BaseDN, nil)
 		add.Attribute("objectClass", []string{"group"})
 		add.Attribute("sAMAccountName", []string{name})
 		add.Attribute("member", members)
@@ -138,7 +137,7 @@ func (dc *DC) states(c *ldap.Conn) error {
 	dn := func(login string) string { return dc.Person(login).DN }
 	strong := dc.Policy
 	strong.MinLength = StrongLength
-	domainAdmins := "CN=Domain Admins,CN=Users," + baseDN
+	domainAdmins := "CN=Domain Admins,CN=Users," + dc.BaseDN
 	set := func(dn, attr string, values ...string) error {
 		m := ldap.NewModifyRequest(dn, nil)
 		m.Replace(attr, values)
@@ -153,8 +152,8 @@ func (dc *DC) states(c *ldap.Conn) error {
 		func() error { return group(TechGroup, dn("tech1"), dn("tech2")) },
 		func() error { return join(domainAdmins, dn("admin1")) },
 		func() error { return group("Inner Ring", dn("nested1")) },
-		func() error { return group("Middle Ring", "CN=Inner Ring,OU=Groups,"+baseDN) },
-		func() error { return join(domainAdmins, "CN=Middle Ring,OU=Groups,"+baseDN) },
+		func() error { return group("Middle Ring", "CN=Inner Ring,OU=Groups,"+dc.BaseDN) },
+		func() error { return join(domainAdmins, "CN=Middle Ring,OU=Groups,"+dc.BaseDN) },
 		func() error { return join(domainAdmins, dn("primary1")) },
 		// From here on memberOf and the transitive matching rule both miss it.
 		func() error { return set(dn("primary1"), "primaryGroupID", "512") },
@@ -162,7 +161,7 @@ func (dc *DC) states(c *ldap.Conn) error {
 		func() error { return set(dn("disabled1"), "userAccountControl", "514") },
 		func() error { return set(dn("left1"), "accountExpires", "133000000000000000") }, // June 2022
 		func() error { return set(dn("mustchange1"), "pwdLastSet", "0") },
-		func() error { return addPSO(c, "Strong", 20, strong, dn("strong1")) },
+		func() error { return dc.addPSO(c, "Strong", 20, strong, dn("strong1")) },
 	}
 	for i, step := range steps {
 		if err := step(); err != nil {
@@ -176,7 +175,7 @@ func (dc *DC) states(c *ldap.Conn) error {
 func interval(d time.Duration) string { return strconv.FormatInt(-int64(d/100), 10) }
 
 func (dc *DC) setPolicy(c *ldap.Conn) error {
-	m := ldap.NewModifyRequest(baseDN, nil)
+	m := ldap.NewModifyRequest(dc.BaseDN, nil)
 	for attr, value := range map[string]string{
 		"minPwdLength":             strconv.Itoa(dc.Policy.MinLength),
 		"pwdHistoryLength":         strconv.Itoa(dc.Policy.History),
@@ -196,11 +195,11 @@ func (dc *DC) setPolicy(c *ldap.Conn) error {
 
 // AddPSO makes a fine-grained policy and puts people (DNs) under it.
 func (dc *DC) AddPSO(name string, policy Policy, appliesTo ...string) error {
-	return dc.asAdmin(func(c *ldap.Conn) error { return addPSO(c, name, 10, policy, appliesTo...) })
+	return dc.asAdmin(func(c *ldap.Conn) error { return dc.addPSO(c, name, 10, policy, appliesTo...) })
 }
 
-func addPSO(c *ldap.Conn, name string, precedence int, policy Policy, appliesTo ...string) error {
-	add := ldap.NewAddRequest("CN="+name+",CN=Password Settings Container,CN=System,"+baseDN, nil)
+func (dc *DC) addPSO(c *ldap.Conn, name string, precedence int, policy Policy, appliesTo ...string) error {
+	add := ldap.NewAddRequest("CN="+name+",CN=Password Settings Container,CN=System,"+dc.BaseDN, nil)
 	for attr, value := range map[string]string{
 		"objectClass":                              "msDS-PasswordSettings",
 		"msDS-PasswordSettingsPrecedence":          strconv.Itoa(precedence),
@@ -241,9 +240,9 @@ func (dc *DC) delegate(ctx context.Context) error {
 	sddl := "(OA;CIIO;CR;00299570-246d-11d0-a768-00aa006e0529;" + user + ";SID)" +
 		"(OA;CIIO;RPWP;28630ebf-41d5-11d1-a9c1-0000f80367c1;" + user + ";SID)" +
 		"(OA;CIIO;RPWP;bf967a0a-0de6-11d0-a285-00aa003049e2;" + user + ";SID)"
-	if _, err := dc.Exec(ctx, "dsacl", "set", "--objectdn="+peopleDN, "--sddl="+strings.ReplaceAll(sddl, "SID", sid)); err != nil {
+	if _, err := dc.Exec(ctx, "dsacl", "set", "--objectdn="+dc.PeopleDN, "--sddl="+strings.ReplaceAll(sddl, "SID", sid)); err != nil {
 		return err
 	}
-	_, err = dc.Exec(ctx, "dsacl", "set", "--objectdn=CN=Password Settings Container,CN=System,"+baseDN, "--sddl=(A;CI;RPLCRC;;;"+sid+")")
+	_, err = dc.Exec(ctx, "dsacl", "set", "--objectdn=CN=Password Settings Container,CN=System,"+dc.BaseDN, "--sddl=(A;CI;RPLCRC;;;"+sid+")")
 	return err
 }

@@ -214,12 +214,62 @@ func (dc *DC) Expire(ctx context.Context, login string) error {
 	if err != nil {
 		return err
 	}
+	return dc.python(ctx, expireScript, dn)
+}
+
+// blockScript cuts an entry off from the rights of those above it. What it had from them
+// is dropped, or becomes its own but for what the service account had: as the tools do
+// when asked to convert it, on a day before the delegation was given.
+const blockScript = `
+import re, sys
+from samba.samdb import SamDB
+from samba.param import LoadParm
+from samba.auth import system_session
+from samba.dcerpc import security
+from samba.sd_utils import SDUtils
+lp = LoadParm(); lp.load(sys.argv[1])
+db = SamDB(session_info=system_session(), lp=lp)
+utils = SDUtils(db)
+sid = security.dom_sid(db.get_domain_sid())
+sddl = utils.read_sd_on_dn(sys.argv[2]).as_sddl(sid)
+inherited = re.compile(r"\(([A-Z]+);([A-Z]*?)ID([A-Z]*);([^)]*)\)")
+if sys.argv[3] == "":
+    sddl = inherited.sub("", sddl)
+else:
+    sddl = inherited.sub(lambda m: "" if m.group(4).endswith(sys.argv[3]) else "(%s;%s%s;%s)" % m.groups(), sddl)
+sd = security.descriptor.from_sddl(re.sub(r"D:[A-Z]*\(", "D:P(", sddl, count=1), sid)
+utils.modify_sd_on_dn(sys.argv[2], sd, controls=["sd_flags:1:4"])
+`
+
+// BlockInheritance ends what an entry inherits of rights: all of it, or where the
+// rest is kept what the service account inherits.
+func (dc *DC) BlockInheritance(ctx context.Context, dn string, keep bool) error {
+	if !keep {
+		return dc.python(ctx, blockScript, dn, "")
+	}
+	service, err := dc.Entry(dc.ServiceDN, "objectSid")
+	if err != nil {
+		return err
+	}
+	return dc.python(ctx, blockScript, dn, formatSID(service.GetRawAttributeValue("objectSid")))
+}
+
+// AddUnit makes an organisational unit.
+func (dc *DC) AddUnit(dn string) error {
+	add := ldap.NewAddRequest(dn, nil)
+	add.Attribute("objectClass", []string{"organizationalUnit"})
+	return dc.asAdmin(func(c *ldap.Conn) error { return c.Add(add) })
+}
+
+// python runs one of the scripts, with the configuration, an entry and what else it
+// takes as its arguments.
+func (dc *DC) python(ctx context.Context, script, dn string, args ...string) error {
 	python, err := sambaPython()
 	if err != nil {
 		return err
 	}
-	if out, err := exec.CommandContext(ctx, python, "-c", expireScript, dc.conf(), dn).CombinedOutput(); err != nil {
-		return fmt.Errorf("directorytest: expire %s: %w: %s", dn, err, out)
+	if out, err := exec.CommandContext(ctx, python, append([]string{"-c", script, dc.conf(), dn}, args...)...).CombinedOutput(); err != nil {
+		return fmt.Errorf("directorytest: %s: %w: %s", dn, err, out)
 	}
 	return nil
 }

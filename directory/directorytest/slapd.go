@@ -59,7 +59,7 @@ func Slapd(t testing.TB, opts ...Option) *Server {
 // Stop. dir is an empty or new folder; "" makes a temporary one. Errors are
 // ErrMissing where slapd is not installed.
 func StartSlapd(ctx context.Context, dir string, opts ...Option) (*Server, error) {
-	s := newServer(policyOf(opts))
+	s := newServer(launchOf(opts).policy)
 	if err := s.place(dir); err != nil {
 		return nil, err
 	}

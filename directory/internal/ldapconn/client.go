@@ -1,7 +1,9 @@
 package ldapconn
 
 import (
+	"cmp"
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"net"
@@ -19,11 +21,13 @@ import (
 // Client carries requests to the servers of one directory. It is safe for
 // concurrent use.
 type Client struct {
-	cfg     Config
-	servers []*server
-	now     func() time.Time
-	dialNet func(ctx context.Context, network, addr string) (net.Conn, error)
-	closed  atomic.Bool
+	cfg      Config
+	tls      *tls.Config
+	now      func() time.Time
+	dialNet  func(ctx context.Context, network, addr string) (net.Conn, error)
+	resolver Resolver
+	closed   atomic.Bool
+	roster
 }
 
 // Option changes what a Client is made with.
@@ -37,12 +41,15 @@ func WithDialer(dial func(ctx context.Context, network, addr string) (net.Conn, 
 	return func(c *Client) { c.dialNet = dial }
 }
 
+// WithResolver replaces the DNS that servers are looked up in.
+func WithResolver(r Resolver) Option { return func(c *Client) { c.resolver = r } }
+
 // limitPackets runs once because the limit is a variable of the BER package that
 // every open connection reads.
 var limitPackets = sync.OnceFunc(func() { ber.MaxPacketLengthBytes = maxPacket })
 
-// New checks cfg and prepares everything; it dials nothing, so that a program
-// starts while its directory is down.
+// New checks cfg and prepares everything; it dials nothing and looks nothing up, so
+// that a program starts while its directory is down.
 func New(cfg Config, opts ...Option) (*Client, error) {
 	if faults := cfg.Validate(); len(faults) > 0 {
 		return nil, errors.Join(faults...)
@@ -57,7 +64,7 @@ func New(cfg Config, opts ...Option) (*Client, error) {
 		return nil, err
 	}
 	limitPackets()
-	c := &Client{cfg: cfg, now: time.Now, dialNet: dialer()}
+	c := &Client{cfg: cfg, tls: base, now: time.Now, dialNet: dialer(), resolver: net.DefaultResolver}
 	for _, o := range opts {
 		o(c)
 	}
@@ -66,25 +73,28 @@ func New(cfg Config, opts ...Option) (*Client, error) {
 		if err != nil {
 			return nil, err
 		}
-		t := base.Clone()
-		t.ServerName = e.host
-		if cfg.ServerName != "" {
-			t.ServerName = cfg.ServerName
-		}
-		s := &server{endpoint: e, client: c, tls: t}
-		s.service = newPool(cfg.ServiceConnections, s.dialService, c.now)
-		s.users = newPool(cfg.UserBindConnections, s.dial, c.now)
-		c.servers = append(c.servers, s)
+		c.servers = append(c.servers, c.server(e))
 	}
 	return c, nil
+}
+
+// server is a new one, that nothing is known of.
+func (c *Client) server(e endpoint) *server {
+	t := c.tls.Clone()
+	t.ServerName = cmp.Or(c.cfg.ServerName, e.host)
+	s := &server{endpoint: e, client: c, tls: t}
+	s.service = newPool(c.cfg.ServiceConnections, s.dialService, c.now)
+	s.users = newPool(c.cfg.UserBindConnections, s.dial, c.now)
+	return s
 }
 
 // Close ends every idle connection; borrowed ones end when they come back.
 func (c *Client) Close() {
 	c.closed.Store(true)
+	c.mu.Lock()
+	defer c.mu.Unlock()
 	for _, s := range c.servers {
-		s.service.close()
-		s.users.close()
+		s.close()
 	}
 }
 
@@ -93,20 +103,39 @@ func (c *Client) Close() {
 // connection when one breaks under it, so it must begin afresh each time. A busy
 // server counts as one that is down.
 func (c *Client) Read(ctx context.Context, pin string, fn func(*Conn) error) error {
-	return c.each(ctx, c.order(pin, false), (*server).servicePool, fn, func(conn *Conn, err error) bool {
+	servers, err := c.order(ctx, pin, false)
+	if err != nil {
+		return err
+	}
+	return c.each(ctx, servers, (*server).servicePool, fn, func(conn *Conn, err error) bool {
 		return conn.broken != nil || isBusy(err)
 	})
 }
 
 // Write runs fn on a service connection to pin when it can be reached. Another
 // server is tried only while nothing that changes anything was sent, or when the
-// server answered with a referral: it is read-only and did nothing. When a change
-// was sent and no answer came the error is ErrUnavailable and ErrUncertain.
+// server is read-only: it answered with a referral, which is followed nowhere, or fn
+// returned ErrReadOnly. When a change was sent and no answer came the error is
+// ErrUnavailable and ErrUncertain; where all that could be asked are read-only it is
+// ErrUnavailable and ErrReadOnly, since a writable one may come back.
 func (c *Client) Write(ctx context.Context, pin string, fn func(*Conn) error) error {
-	return c.each(ctx, c.order(pin, true), (*server).servicePool, fn, func(conn *Conn, err error) bool {
-		return (conn.broken != nil && !conn.wrote) || Code(err) == ldap.LDAPResultReferral
+	servers, err := c.order(ctx, pin, true)
+	if err != nil {
+		return err
+	}
+	return c.each(ctx, servers, (*server).servicePool, func(conn *Conn) error {
+		err := fn(conn)
+		if Code(err) == ldap.LDAPResultReferral || errors.Is(err, ErrReadOnly) {
+			return fmt.Errorf("%w: %s: %w: %w", directory.ErrUnavailable, conn.server, ErrReadOnly, err)
+		}
+		return err
+	}, func(conn *Conn, err error) bool {
+		return conn.broken != nil && !conn.wrote || errors.Is(err, ErrReadOnly)
 	})
 }
+
+// ErrReadOnly is a server that takes no writes, such as a read-only domain controller.
+var ErrReadOnly = errors.New("ldapconn: the server is read-only; a writable one is needed")
 
 // Bind checks one password on a connection of the user pool, and returns the
 // response controls with both answers, yes and no. A password that is empty, blank
@@ -119,9 +148,13 @@ func (c *Client) Bind(ctx context.Context, pin, dn string, pw directory.Secret, 
 		// RFC 4513 section 5.1.2, and servers that end the text at a NUL.
 		return nil, directory.ErrWrongPassword
 	}
+	servers, err := c.order(ctx, pin, false)
+	if err != nil {
+		return nil, err
+	}
 	var out []ldap.Control
 	var before int64
-	err := c.each(ctx, c.order(pin, false), (*server).userPool, func(conn *Conn) error {
+	err = c.each(ctx, servers, (*server).userPool, func(conn *Conn) error {
 		before = conn.link.raw.written.Load()
 		res, err := conn.bind(dn, pw, controls)
 		if res != nil {
@@ -227,9 +260,14 @@ func (c *Client) lend(ctx context.Context, s *server, p *pool, l *link, fn func(
 
 // order is pin first, then the servers that are up, then the others: one that
 // was down a moment ago is still better than giving up. insist keeps pin in front
-// even when it was down: what was read there a moment ago is written there.
-func (c *Client) order(pin string, insist bool) []*server {
-	out := make([]*server, 0, len(c.servers))
+// even when it was down: what was read there a moment ago is written there. A pin that
+// is in the list no more counts as one that is down.
+func (c *Client) order(ctx context.Context, pin string, insist bool) ([]*server, error) {
+	servers, err := c.current(ctx)
+	if err != nil {
+		return nil, err
+	}
+	out := make([]*server, 0, len(servers))
 	var down []*server
 	put := func(s *server) {
 		if s.up() || insist && s.addr == pin {
@@ -238,15 +276,15 @@ func (c *Client) order(pin string, insist bool) []*server {
 			down = append(down, s)
 		}
 	}
-	for _, s := range c.servers {
+	for _, s := range servers {
 		if s.addr == pin {
 			put(s)
 		}
 	}
-	for _, s := range c.servers {
+	for _, s := range servers {
 		if s.addr != pin {
 			put(s)
 		}
 	}
-	return append(out, down...)
+	return append(out, down...), nil
 }

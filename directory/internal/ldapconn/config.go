@@ -21,6 +21,8 @@ type Config struct {
 	// StartTLS, in order of preference. There is no plaintext in either.
 	Servers  []string `yaml:"servers"`
 	StartTLS bool     `yaml:"start_tls"`
+	// Discovery stands for Servers where a dialect has it.
+	Discovery Discovery `yaml:"-"`
 	// CAFile holds the PEM certificates that may sign the servers'; empty means
 	// the system's.
 	CAFile string `yaml:"ca_file"`
@@ -57,21 +59,15 @@ func (c Config) Validate() []error {
 	var faults []error
 	add := func(format string, args ...any) { faults = append(faults, fmt.Errorf(format, args...)) }
 
-	if len(c.Servers) == 0 {
+	switch {
+	case c.Discovery.on():
+		faults = append(faults, c.Discovery.faults(c)...)
+	case len(c.Servers) == 0:
 		add("servers: name at least one, like ldaps://dc1.example.org")
+	case c.Discovery.Site != "":
+		add("site: goes with discover, not with servers")
 	}
-	seen := map[string]bool{}
-	for i, s := range c.Servers {
-		e, err := parseServer(s, c.StartTLS)
-		switch {
-		case err != nil:
-			add("servers[%d]: %w", i, err)
-		case seen[e.addr]:
-			add("servers[%d]: %s is named twice", i, e.addr)
-		default:
-			seen[e.addr] = true
-		}
-	}
+	faults = append(faults, ServerFaults("servers", c.Servers, c.StartTLS)...)
 	if c.CAFile != "" {
 		if _, err := loadCA(c.CAFile); err != nil {
 			add("ca_file: %w", err)
@@ -98,6 +94,24 @@ func (c Config) Validate() []error {
 	}{{"service_connections", c.ServiceConnections}, {"user_bind_connections", c.UserBindConnections}} {
 		if n.n < 1 || n.n > 256 {
 			add("%s: must be from 1 to 256", n.key)
+		}
+	}
+	return faults
+}
+
+// ServerFaults checks the addresses of a list of servers called key.
+func ServerFaults(key string, servers []string, startTLS bool) []error {
+	var faults []error
+	seen := map[string]bool{}
+	for i, s := range servers {
+		e, err := parseServer(s, startTLS)
+		switch {
+		case err != nil:
+			faults = append(faults, fmt.Errorf("%s[%d]: %w", key, i, err))
+		case seen[e.addr]:
+			faults = append(faults, fmt.Errorf("%s[%d]: %s is named twice", key, i, e.addr))
+		default:
+			seen[e.addr] = true
 		}
 	}
 	return faults

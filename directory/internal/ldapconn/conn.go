@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"os"
 	"sync/atomic"
 	"time"
 
@@ -19,6 +20,8 @@ const (
 	maxPacket = 1 << 20
 	maxAnswer = 16 << 20
 )
+
+var errTooLarge = errors.New("ldapconn: the answer is too large")
 
 // meter counts what goes over one network connection, beneath TLS.
 type meter struct {
@@ -36,7 +39,7 @@ func (m *meter) Write(p []byte) (int, error) {
 func (m *meter) Read(p []byte) (int, error) {
 	n, err := m.Conn.Read(p)
 	if m.budget.Add(-int64(n)) < 0 {
-		return 0, errors.New("ldapconn: the answer is too large")
+		return 0, errTooLarge
 	}
 	return n, err
 }
@@ -151,6 +154,13 @@ func (c *Conn) do(op func() error) error {
 	}
 	if _, answered := Answer(err); err == nil || answered {
 		return err
+	}
+	// go-ldap passes on that the connection ended, and not why.
+	switch {
+	case raw.budget.Load() < 0:
+		err = fmt.Errorf("%w: %w", errTooLarge, err)
+	case !time.Now().Before(deadline):
+		err = fmt.Errorf("%w: %w", os.ErrDeadlineExceeded, err)
 	}
 	c.link.kill()
 	c.broken = fmt.Errorf("%w: %s: %w", directory.ErrUnavailable, c.server, err)

@@ -15,13 +15,17 @@ import (
 const lookTime = 2 * time.Second
 
 // Everywhere runs ask, which must change nothing, on a service connection to each
-// server, side by side, and returns what they have in the order of the configuration.
+// server, side by side, and returns what they have in the order of the list.
 // What ask returns is completed with the server and with why it told nothing. See
 // directory.Watcher for the error.
 func (c *Client) Everywhere(ctx context.Context, ask func(*Conn) (directory.Sighting, error)) ([]directory.Sighting, error) {
-	all := make([]directory.Sighting, len(c.servers))
+	servers, err := c.current(ctx)
+	if err != nil {
+		return nil, err
+	}
+	all := make([]directory.Sighting, len(servers))
 	var wg sync.WaitGroup
-	for i, s := range c.servers {
+	for i, s := range servers {
 		wg.Go(func() { all[i] = c.look(ctx, s, ask) })
 	}
 	wg.Wait()

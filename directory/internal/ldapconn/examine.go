@@ -2,12 +2,7 @@ package ldapconn
 
 import (
 	"context"
-	"crypto/tls"
-	"crypto/x509"
-	"errors"
 	"fmt"
-	"net"
-	"strings"
 	"time"
 
 	"github.com/go-ldap/ldap/v3"
@@ -15,17 +10,14 @@ import (
 	"postern/directory"
 )
 
-const (
-	certificateSoon = 30 * 24 * time.Hour
-	clockTolerance  = time.Minute
-)
+const clockTolerance = time.Minute
 
 // Examine visits every server on a new connection: it dials, looks at the
 // certificate, binds as the service account, and then lets look go on. It changes
 // nothing, and binds once.
 func (c *Client) Examine(ctx context.Context, look func(*Conn) []directory.Finding) []directory.Finding {
-	var out []directory.Finding
-	for _, s := range c.servers {
+	out, servers := c.examineDiscovery(ctx)
+	for _, s := range servers {
 		out = append(out, c.examine(ctx, s, look)...)
 	}
 	return out
@@ -34,24 +26,29 @@ func (c *Client) Examine(ctx context.Context, look func(*Conn) []directory.Findi
 func (c *Client) examine(ctx context.Context, s *server, look func(*Conn) []directory.Finding) []directory.Finding {
 	l, err := s.dial(ctx)
 	if err != nil {
-		return []directory.Finding{dialFinding(s.addr, s.tls.ServerName, err)}
+		return []directory.Finding{s.dialFinding(err)}
 	}
 	defer l.kill()
-	var out []directory.Finding
 	state, _ := l.ldap.TLSConnectionState()
-	out = append(out, certificateFinding(s.addr, s.tls.ServerName, state, c.now()))
+	out := []directory.Finding{{Check: "reach", What: s.addr + " was reached"}, s.certificateFinding(state, c.now())}
 
 	conn := &Conn{ctx: ctx, link: l, server: s.addr, timeout: c.cfg.RequestTimeout}
-	if _, err := conn.bind(c.cfg.BindDN, c.cfg.Password, nil); err != nil {
+	if _, err := conn.bind(c.cfg.BindDN, c.cfg.Password, nil); conn.broken != nil {
+		return append(out, s.brokenFinding(conn.broken))
+	} else if err != nil {
 		f := directory.Finding{Severity: directory.Failure, Check: "bind",
 			What: fmt.Sprintf("%s did not take the service account %s: %v", s.addr, c.cfg.BindDN, err),
 			Why:  "without it nobody can be looked up",
-			Mend: "check bind_dn and bind_password, and that the account is neither locked nor expired; try: " +
+			Mend: "check bind_dn and bind_password, and that the account is neither locked nor expired; try:\n" +
 				fmt.Sprintf("ldapwhoami -x -H %s -D %q -W", s.url(), c.cfg.BindDN)}
 		return append(out, f)
 	}
 	out = append(out, directory.Finding{Check: "bind", What: s.addr + " took the service account " + c.cfg.BindDN})
-	return append(out, look(conn)...)
+	seen := look(conn)
+	if conn.broken != nil {
+		out = append(out, s.brokenFinding(conn.broken))
+	}
+	return append(out, seen...)
 }
 
 func (s *server) url() string {
@@ -59,59 +56,6 @@ func (s *server) url() string {
 		return "ldap://" + s.addr + " -ZZ"
 	}
 	return "ldaps://" + s.addr
-}
-
-func dialFinding(addr, name string, err error) directory.Finding {
-	f := directory.Finding{Severity: directory.Failure, Check: "tls",
-		What: err.Error(), Why: "passwords go over verified TLS or not at all"}
-	var (
-		unknown  x509.UnknownAuthorityError
-		hostname x509.HostnameError
-		invalid  x509.CertificateInvalidError
-		network  *net.OpError
-	)
-	switch text := err.Error(); {
-	case errors.As(err, &unknown), strings.Contains(text, "signed by unknown authority"):
-		f.Mend = "set ca_file to the PEM certificate of the authority that signed the server's; see: openssl s_client -showcerts -connect " + addr
-	case errors.As(err, &hostname):
-		f.Mend = fmt.Sprintf("the certificate is for %s and not for %s: use that name in servers, or set server_name",
-			strings.Join(names(hostname.Certificate), ", "), name)
-	case errors.As(err, &invalid) && invalid.Reason == x509.Expired:
-		f.Mend = "renew the server's certificate, or mend the clock of whichever machine is wrong"
-	case errors.As(err, &network) && network.Op == "dial", errors.Is(err, context.DeadlineExceeded):
-		f.Check, f.Why = "reach", "a server that does not answer cannot be failed over to"
-		f.Mend = "check that the server runs and that a firewall lets " + addr + " through"
-	default:
-		f.Mend = "see what the server offers: openssl s_client -connect " + addr
-	}
-	return f
-}
-
-func names(c *x509.Certificate) []string {
-	out := append([]string{}, c.DNSNames...)
-	for _, ip := range c.IPAddresses {
-		out = append(out, ip.String())
-	}
-	if len(out) == 0 {
-		out = []string{"no name at all (subjectAltName is missing)"}
-	}
-	return out
-}
-
-func certificateFinding(addr, name string, state tls.ConnectionState, now time.Time) directory.Finding {
-	f := directory.Finding{Check: "tls"}
-	if len(state.PeerCertificates) == 0 {
-		return directory.Finding{Severity: directory.Failure, Check: "tls", What: addr + " showed no certificate"}
-	}
-	left := state.PeerCertificates[0].NotAfter.Sub(now)
-	f.What = fmt.Sprintf("%s: %s, certificate for %s by %q, valid for %d more days", addr, tls.VersionName(state.Version), name,
-		state.PeerCertificates[0].Issuer.CommonName, int(left.Hours()/24))
-	if left < certificateSoon {
-		f.Severity = directory.Warning
-		f.Why = "when it ends nobody can be helped: it will not be accepted"
-		f.Mend = "renew the server's certificate"
-	}
-	return f
 }
 
 // Clock compares the server's time with ours.

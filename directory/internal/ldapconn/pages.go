@@ -37,9 +37,13 @@ func (c *Client) Pages(ctx context.Context, req *ldap.SearchRequest, size int, e
 		pools = append(pools, p)
 		return p
 	}
+	servers, err := c.order(ctx, "", false)
+	if err != nil {
+		return err
+	}
 	begun := false
 	var stopped error
-	err := c.each(ctx, c.order("", false), alone, func(conn *Conn) error {
+	err = c.each(ctx, servers, alone, func(conn *Conn) error {
 		return conn.Pages(req, size, func(e *ldap.Entry) error {
 			begun = true
 			stopped = each(e)

@@ -43,6 +43,11 @@ type server struct {
 	refusedUntil time.Time
 }
 
+func (s *server) close() {
+	s.service.close()
+	s.users.close()
+}
+
 // up reports whether the server is worth asking first.
 func (s *server) up() bool {
 	s.mu.Lock()
