@@ -170,7 +170,7 @@ func TestDoctorPrintsNothingAServerMadeUp(t *testing.T) {
 	d := &examination{}
 	d.bad(directory.Failure, "corp: bind", "no\n✓ ok      corp: all is well\x1b[2J\u009b1m", "why\r\nx", "mend\x1b]0;title\x07")
 	var out bytes.Buffer
-	d.text(&out)
+	printText(&out, d.findings, false)
 	if strings.ContainsAny(out.String(), "\x1b\x07\r\u009b") || strings.Contains(out.String(), "\n✓ ok      corp") {
 		t.Errorf("%q", out.String())
 	}
