@@ -102,8 +102,12 @@ func parts(cfg Config, faults Faults) []part {
 		return slices.ContainsFunc(faults, func(f Fault) bool { return strings.HasPrefix(f.Path, prefix) })
 	}
 	list := []part{
+		{"files", func(_ context.Context, d *examination) { d.files(cfg) }},
 		{"public_url", func(_ context.Context, d *examination) { d.web(cfg) }},
 		{"store", func(ctx context.Context, d *examination) { d.store(ctx, cfg, broken("store")) }},
+	}
+	if !broken("store") {
+		list = append(list, part{"disk", func(_ context.Context, d *examination) { d.disk(cfg) }})
 	}
 	for i, dir := range cfg.Directories {
 		if !broken(fmt.Sprintf("directories[%d]", i)) {
@@ -129,7 +133,7 @@ func parts(cfg Config, faults Faults) []part {
 	if !broken("password") {
 		list = append(list, part{"leaked passwords", func(ctx context.Context, d *examination) { d.breached(ctx, cfg) }})
 	}
-	return append(list, part{"clock", func(_ context.Context, d *examination) { d.clock() }})
+	return append(list, part{"machine", func(_ context.Context, d *examination) { d.machine() }})
 }
 
 func (d *examination) directory(ctx context.Context, cfg Directory) {
@@ -147,15 +151,29 @@ func (d *examination) directory(ctx context.Context, cfg Directory) {
 	d.findings = append(d.findings, set.Examine(ctx)...)
 }
 
+// mail connects as for a message and signs in; it sends none.
 func (d *examination) mail(ctx context.Context, cfg Config) {
 	server, err := smtp.New(cfg.Mail, d.now)
+	var seen smtp.Seen
 	if err == nil {
-		err = server.Check(ctx)
+		seen, err = server.Check(ctx)
 	}
 	if err != nil {
 		d.bad(directory.Failure, "mail", fmt.Sprintf("%s: %v", cfg.Mail.Host, err), "no codes and no notices can be sent",
 			"check mail, its certificate (ca_file) and its password")
 		return
 	}
-	d.ok("mail", "%s takes mail from %s; nothing was sent", cfg.Mail.Host, cfg.Mail.From)
+	if left := seen.Ends.Sub(d.now()); seen.TLS != "" && left < certificateSoon {
+		d.bad(directory.Warning, "mail", fmt.Sprintf("the certificate of %s ends in %s", cfg.Mail.Host, days(left)),
+			"no codes and no notices will be sent then", "renew the mail server's certificate")
+		return
+	}
+	how := "without TLS, on this machine"
+	if seen.TLS != "" {
+		how = fmt.Sprintf("%s, certificate with %s left", seen.TLS, days(seen.Ends.Sub(d.now())))
+	}
+	if seen.SignIn {
+		how += ", signed in"
+	}
+	d.ok("mail", "%s takes mail from %s (%s); nothing was sent", cfg.Mail.Host, cfg.Mail.From, how)
 }

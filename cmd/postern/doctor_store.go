@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"time"
 
 	"postern/directory"
 	"postern/portal/store"
@@ -20,7 +21,7 @@ func (d *examination) store(ctx context.Context, cfg Config, broken bool) {
 		d.bad(directory.Failure, "keys", err.Error(), "nothing in the database can be opened without it", mend)
 		return
 	}
-	d.ok("keys", "%s can be read, and by its owner alone", cfg.Keys)
+	d.keyAge(cfg)
 	if broken {
 		return
 	}
@@ -59,4 +60,27 @@ func (d *examination) store(ctx context.Context, cfg Config, broken bool) {
 		}
 		d.kiosks(ctx, db)
 	}
+}
+
+// keysOld is how long one key should seal everything.
+const keysOld = 400 * 24 * time.Hour
+
+// keyAge says how old the newest key is at least. Keys have no date of their own: the
+// file's is that of the last change, which no key in it is younger than.
+func (d *examination) keyAge(cfg Config) {
+	info, err := os.Stat(cfg.Keys)
+	if err != nil {
+		return // read a moment ago; whatever it is now, the next examination says
+	}
+	age := d.now().Sub(info.ModTime())
+	if age <= keysOld {
+		d.ok("keys", "%s can be read, and by its owner alone", cfg.Keys)
+		return
+	}
+	rotate := "postern keys rotate"
+	if cfg.file != "" {
+		rotate += " --config " + quoted(cfg.file)
+	}
+	d.bad(directory.Warning, "keys", fmt.Sprintf("%s was last changed on %s, %s ago: its newest key is at least that old", cfg.Keys, info.ModTime().UTC().Format(time.DateOnly), days(age)),
+		"the longer one key seals everything, the more a stolen copy of it opens", rotate+"\nand when every node has it, after a minute: "+rotate+" --retire")
 }

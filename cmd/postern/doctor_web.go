@@ -31,11 +31,12 @@ func (d *examination) web(cfg Config) {
 	default:
 		d.ok("public_url", "%s, with TLS ended by a proxy at %s", cfg.Portal.PublicURL, strings.Join(cfg.Portal.TrustedProxies, ", "))
 	}
+	d.cookies(u)
 	d.reach(cfg, u)
 	if id := cmp.Or(cfg.Factors.Passkey.RPID, u.Hostname()); net.ParseIP(u.Hostname()) != nil {
 		d.bad(directory.Warning, "passkeys", "the public address is a number", "browsers make passkeys for names only", "use a name in public_url")
 	} else if id == u.Hostname() || strings.HasSuffix(u.Hostname(), "."+id) {
-		d.ok("passkeys", "bound to %s, used at %s://%s", id, u.Scheme, u.Host)
+		d.ok("passkeys", "bound to %s, taken from %s://%s alone", id, u.Scheme, u.Host)
 	} else {
 		d.bad(directory.Failure, "passkeys", fmt.Sprintf("rp_id %s is not %s or above it", id, u.Hostname()),
 			"browsers refuse every passkey", "set factors.passkey.rp_id to "+u.Hostname()+", or leave it out")
@@ -44,6 +45,21 @@ func (d *examination) web(cfg Config) {
 		if a.addr != "" {
 			d.listener(a.key, a.addr)
 		}
+	}
+}
+
+// cookies says what browsers will do with ours, which are all Secure and __Host-.
+// Nothing of it can be set: they go by public_url.
+func (d *examination) cookies(public *url.URL) {
+	name := public.Hostname()
+	ip, _ := netip.ParseAddr(name)
+	switch {
+	case public.Scheme == "https":
+		d.ok("cookies", "go back over https to %s alone, no other host and no subdomain", name)
+	case name == "localhost" || strings.HasSuffix(name, ".localhost") || ip.IsLoopback():
+		d.ok("cookies", "are kept for %s by Chromium and Firefox, because it is this machine; others may want https, and elsewhere all do", name)
+	default:
+		d.bad(directory.Failure, "cookies", "browsers keep none over http from "+name, "nobody can sign in or recover anything", "set public_url to https, with tls or a proxy that has a certificate")
 	}
 }
 
@@ -111,6 +127,12 @@ func (d *examination) certificate(cfg Config, host string) {
 	}
 }
 
+// certificateSoon is how long before its end a certificate is warned of.
+const certificateSoon = 14 * 24 * time.Hour
+
+// days are the whole ones of a time.
+func days(d time.Duration) string { return count(int(d/(24*time.Hour)), "day") }
+
 // leaf says whether a certificate is for host and how long it still is.
 func (d *examination) leaf(cert *x509.Certificate, host, file string) {
 	if err := cert.VerifyHostname(host); err != nil {
@@ -118,15 +140,14 @@ func (d *examination) leaf(cert *x509.Certificate, host, file string) {
 		return
 	}
 	left := cert.NotAfter.Sub(d.now())
-	days := int(left.Hours() / 24)
 	switch {
 	case left <= 0:
 		d.bad(directory.Failure, "tls", fmt.Sprintf("the certificate in %s ended on %s", file, cert.NotAfter.Format(time.DateOnly)),
 			"every browser refuses it", "renew it and restart")
-	case days < 14:
-		d.bad(directory.Warning, "tls", fmt.Sprintf("the certificate in %s ends in %s", file, count(days, "day")),
+	case left < certificateSoon:
+		d.bad(directory.Warning, "tls", fmt.Sprintf("the certificate in %s ends in %s", file, days(left)),
 			"every browser will refuse it then", "renew it and restart")
 	default:
-		d.ok("tls", "the certificate is for %s, with %s left", host, count(days, "day"))
+		d.ok("tls", "the certificate is for %s, with %s left", host, days(left))
 	}
 }
