@@ -23,6 +23,8 @@ type Policy struct {
 	MinAgeDays int  // between changes
 	Complexity bool // Active Directory only
 	ListLimit  int  // entries of one listing by the service account, OpenLDAP only; 0: all
+	OpenConfig bool // the service account may read cn=config, OpenLDAP only
+	Manage     bool // the service account has manage on userPassword, OpenLDAP only
 }
 
 // DefaultPolicy is what the launchers use unless told otherwise.
