@@ -2,12 +2,15 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"os"
 	"slices"
 	"sync"
 	"time"
 
 	"postern/directory"
+	"postern/portal/store"
 )
 
 const (
@@ -26,11 +29,31 @@ type part struct {
 // examiner runs parts side by side. postern doctor and the operators' page have one each.
 type examiner struct {
 	now func() time.Time
+	// own is the database of the portal that examines itself; nil: there is none.
+	own *store.DB
+	// inbox: messages go to the demo's own, and no mail server is asked.
+	inbox bool
 	// safe runs fn and returns false when it panicked (telemetry.Launcher.Safe).
 	safe func(name string, fn func()) (whole bool)
 	// progress is told the parts that are still looked at, whenever that changes;
 	// may be nil.
 	progress func(names []string)
+}
+
+// again reads the configuration of a running portal as its next start will.
+func (d *examination) again(path string) {
+	_, err := (&cli{env: os.LookupEnv}).load(path)
+	var faults Faults
+	switch {
+	case err == nil:
+		d.ok("config", "%s has no faults; what was changed since the start is not looked at", path)
+	case errors.As(err, &faults):
+		for _, f := range faults {
+			d.bad(directory.Warning, "config", f.String(), "the portal runs with what it had at its start, and will not start again", "postern config check --config "+quoted(path))
+		}
+	default:
+		d.bad(directory.Warning, "config", err.Error(), "the portal runs with what it had at its start, and will not start again", "ls -l "+quoted(path))
+	}
 }
 
 // run returns the findings in the order of the parts. A part that panics, or takes
@@ -67,7 +90,7 @@ func (e *examiner) part(ctx context.Context, p part) []directory.Finding {
 	defer cancel()
 	done := make(chan []directory.Finding, 1)
 	go func() {
-		d := &examination{now: e.now, safe: e.safe}
+		d := &examination{now: e.now, safe: e.safe, own: e.own, inbox: e.inbox}
 		if !e.safe("doctor", func() { p.look(ctx, d) }) {
 			d.bad(directory.Failure, p.name, "the program failed while it looked at this", "what is wrong here is not known", "report it, with what the log says of it")
 		}

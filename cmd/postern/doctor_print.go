@@ -44,6 +44,15 @@ func printable(s string) string {
 	}, s)
 }
 
+// cleaned are findings as text for a page: what a server says is no line of ours.
+func cleaned(found []directory.Finding) []directory.Finding {
+	for i, f := range found {
+		found[i].Check, found[i].What, found[i].Why = oneLine(f.Check), oneLine(f.What), oneLine(f.Why)
+		found[i].Mend = strings.TrimSpace(printable(f.Mend))
+	}
+	return found
+}
+
 func printJSON(w io.Writer, found []directory.Finding) error {
 	type finding struct {
 		Severity string `json:"severity"`

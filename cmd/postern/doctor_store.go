@@ -25,6 +25,10 @@ func (d *examination) store(ctx context.Context, cfg Config, broken bool) {
 	if broken {
 		return
 	}
+	if d.own != nil {
+		d.schema(ctx, cfg, d.own)
+		return
+	}
 	// Opening a SQLite file makes it; looking must not.
 	if path := cfg.Store.Path; path != "" {
 		if _, err := os.Stat(path); errors.Is(err, os.ErrNotExist) {
@@ -38,6 +42,12 @@ func (d *examination) store(ctx context.Context, cfg Config, broken bool) {
 		return
 	}
 	defer db.Close()
+	d.schema(ctx, cfg, db)
+}
+
+// schema says whether the database fits this program and its keys, and what is in it
+// that somebody should look after.
+func (d *examination) schema(ctx context.Context, cfg Config, db *store.DB) {
 	have, want, err := db.Schema(ctx)
 	switch {
 	case err != nil:

@@ -98,6 +98,10 @@ func (d *examination) reach(cfg Config, public *url.URL) {
 // listener tries whether the address is ours to listen on. A running portal is
 // the usual reason why it is not.
 func (d *examination) listener(key, addr string) {
+	if d.own != nil {
+		d.ok(key, "%s is this portal's", addr)
+		return
+	}
 	l, err := net.Listen("tcp", addr)
 	if err == nil {
 		l.Close()
