@@ -83,7 +83,7 @@ func TestTheDoctorsPage(t *testing.T) {
 		a := b.get("/desk/doctor")
 		inert(t, visitor{b}.read(a))
 		body := string(a.body)
-		for _, want := range []string{`<pre lang="en" dir="ltr">ldapwhoami -D &#34;cn=x&#34;` + "\n  -W</pre>", `<b lang="en" dir="ltr">corp: bind</b>`, `data-tone="bad"`, `<form method="post" action="/desk/doctor"`} {
+		for _, want := range []string{`<pre class="gap-s" lang="en" dir="ltr">ldapwhoami -D &#34;cn=x&#34;` + "\n  -W</pre>", `<b lang="en" dir="ltr">corp: bind</b>`, `data-tone="bad"`, `<form method="post" action="/desk/doctor"`} {
 			if !strings.Contains(body, want) {
 				t.Errorf("%s: %s is missing in %s", lang, want, body)
 			}
