@@ -31,6 +31,7 @@ type desk struct {
 	blind  error // of the level
 	turns  []helpdesk.Turn
 	board  board
+	doctor doctor
 	down   error // of whom is asked about people
 }
 
@@ -107,7 +108,7 @@ func withDesk(t testing.TB, groups []string, change ...func(*Options)) (*house, 
 	t.Helper()
 	d := &desk{}
 	change = slices.Insert(change, 0, func(o *Options) {
-		o.Web.Desk = &web.Desk{Roles: deskRoles, People: d, Policy: d, Census: d, Recorder: d, Help: &d.help, Level: d, Board: &d.board, Kiosks: noKiosks{}}
+		o.Web.Desk = &web.Desk{Roles: deskRoles, People: d, Policy: d, Census: d, Recorder: d, Help: &d.help, Level: d, Board: &d.board, Kiosks: noKiosks{}, Doctor: &d.doctor}
 	})
 	h := build(t, change...)
 	h.desk = d
@@ -123,6 +124,27 @@ func asOperator(t testing.TB) (*house, *tab) {
 	t.Helper()
 	h, _ := withDesk(t, operators)
 	return h, h.signedIn()
+}
+
+// doctor has what it is given, and notes who asks for an examination.
+type doctor struct {
+	mu     sync.Mutex
+	last   helpdesk.Examined
+	starts []helpdesk.Who
+	fail   error
+}
+
+func (d *doctor) Last(helpdesk.Who) (helpdesk.Examined, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.last, nil
+}
+
+func (d *doctor) Start(_ context.Context, w helpdesk.Who) error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.starts = append(d.starts, w)
+	return d.fail
 }
 
 // noKiosks is a house without shared screens.

@@ -40,6 +40,7 @@ func (h *house) posts() map[string][]string {
 		forms["/desk/coverage"] = nil
 		forms["/desk/lists"] = nil
 		forms["/desk/threat"] = []string{"level", "raised", "cause", "an attack", "for", "1"}
+		forms["/desk/doctor"] = nil
 		forms["/desk/prove"] = []string{"at", "/desk"}
 		forms["/desk/people/:id/open"] = []string{"purpose", "reset", "cause", "lost", "ticket", "INC-7", "once", anyOnce}
 		forms["/desk/cases/:id/match"] = []string{"number", "47", "once", anyOnce}

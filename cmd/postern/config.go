@@ -64,6 +64,9 @@ type Config struct {
 	Limits      limit.Config    `yaml:"limits"`
 
 	zone *time.Location
+	// file is where it was read from, private the files its secrets are in; as far as there are any.
+	file    string
+	private []string
 }
 
 // Brand is what an operator makes their own.
@@ -150,6 +153,7 @@ func (c *cli) load(path string) (Config, error) {
 		return Config{}, err
 	}
 	cfg, faults := parse(data, folder, c.env)
+	cfg.file = path
 	if info, err := os.Stat(path); err == nil && info.Mode().Perm()&0o002 != 0 {
 		faults = append(faults, Fault{What: "everybody on this machine may write " + path + "; chmod o-w " + path})
 	}
@@ -211,6 +215,7 @@ func (c *Config) resolve(r *reader, sec *secrets) {
 	if ref := c.Store.Postgres; ref != "" {
 		c.Store.Postgres = secret("store.postgres", ref).Reveal()
 	}
+	c.private = sec.files
 }
 
 // namePattern of a directory: it is the first half of every id in it.

@@ -54,8 +54,29 @@ func (p *program) desk(extras extras, own *enrol.Service, limits *limit.Limiter)
 	if err != nil {
 		return nil, err
 	}
+	if p.doctor, err = desk.NewDoctor(desk.DoctorOptions{Examine: p.examine(extras), Roles: p.cfg.Access.Roles, Noter: p.db, Safe: p.launcher.Safe, Now: p.now, Log: p.log}); err != nil {
+		return nil, err
+	}
 	return &web.Desk{Roles: p.cfg.Access.Roles, People: people, Policy: p.policy, Census: p.census, Recorder: p.db, Help: help, Spoken: p.policy.Spoken(),
-		Level: p.cfg.threat(p.db, p.now), Board: board, Kiosks: p.kiosks()}, nil
+		Level: p.cfg.threat(p.db, p.now), Board: board, Kiosks: p.kiosks(), Doctor: p.doctor}, nil
+}
+
+// examine is postern doctor's examination, of this portal as it runs: of what it was
+// started with, and of the file as it is by now.
+func (p *program) examine(extras extras) func(context.Context) []directory.Finding {
+	e := &examiner{now: p.now, safe: p.launcher.Safe, own: p.db, inbox: extras.transports != nil}
+	list := parts(p.cfg, nil)
+	if p.cfg.file != "" {
+		list = slices.Insert(list, 0, part{"config", func(_ context.Context, d *examination) { d.again(p.cfg.file) }})
+	}
+	return func(ctx context.Context) []directory.Finding { return cleaned(e.run(ctx, list)) }
+}
+
+// attend examines when an operator asks, until ctx ends.
+func (p *program) attend(ctx context.Context) {
+	if p.doctor != nil {
+		p.doctor.Run(ctx)
+	}
 }
 
 // board is what happened, and who will need help. The census must be there.

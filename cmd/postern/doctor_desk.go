@@ -30,8 +30,6 @@ func (d *examination) roles(ctx context.Context, cfg Config) {
 		d.ok("roles", "no group has a role, so there is no desk")
 		return
 	}
-	ctx, cancel := context.WithTimeout(ctx, examineTime)
-	defer cancel()
 	var members []directory.Named
 	for _, dir := range cfg.Directories {
 		opened, err := dir.open(d.now)
@@ -45,7 +43,7 @@ func (d *examination) roles(ctx context.Context, cfg Config) {
 	if err != nil {
 		return
 	}
-	nobody, looked, err := unfilled(ctx, set, cfg.Access.Roles)
+	nobody, looked, err := d.unfilled(ctx, set, cfg.Access.Roles)
 	switch {
 	case len(nobody) == 0:
 		d.ok("roles", "somebody has each role that is given to a group")
@@ -60,7 +58,7 @@ func (d *examination) roles(ctx context.Context, cfg Config) {
 
 // unfilled are the roles given to groups that nobody is in, as far as accounts could be
 // read; err says why that was not everybody. It stops when somebody has each.
-func unfilled(ctx context.Context, people *directory.Set, roles access.Roles) (nobody []string, looked int, err error) {
+func (d *examination) unfilled(ctx context.Context, people *directory.Set, roles access.Roles) (nobody []string, looked int, err error) {
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
 	var mu sync.Mutex
@@ -94,8 +92,16 @@ func unfilled(ctx context.Context, people *directory.Set, roles access.Roles) (n
 	var all sync.WaitGroup
 	for range readers {
 		all.Go(func() {
-			for id := range ids {
-				see(id)
+			whole := d.safe("doctor", func() {
+				for id := range ids {
+					see(id)
+				}
+			})
+			if !whole {
+				mu.Lock()
+				failed = errPanicked
+				mu.Unlock()
+				stop() // or nobody might be left to take the next one
 			}
 		})
 	}

@@ -17,8 +17,6 @@ func (d *examination) sms(ctx context.Context, cfg Config) {
 	if !cfg.SMS.On() {
 		return
 	}
-	ctx, cancel := context.WithTimeout(ctx, examineTime)
-	defer cancel()
 	gateway, err := sms.New(cfg.SMS, d.now)
 	if err == nil {
 		err = gateway.Check(ctx)
@@ -54,8 +52,6 @@ func (d *examination) yubikey(ctx context.Context, cfg Config) {
 	if !cfg.Factors.YubiKey.On() {
 		return
 	}
-	ctx, cancel := context.WithTimeout(ctx, examineTime)
-	defer cancel()
 	keys, err := openYubiKeys(cfg.Factors.YubiKey, nil, d.now)
 	if err == nil && !cfg.Factors.YubiKey.Offline {
 		err = keys.Probe(ctx)

@@ -18,6 +18,14 @@ import (
 	"postern/portal/store"
 )
 
+// Monitoring goes by these names: they are added to, and never changed. A directory
+// that cannot be looked at is a check by its own name.
+var (
+	checks = []string{"config", "files", "public_url", "tls", "cookies", "listen", "admin", "trusted_proxies", "passkeys", "keys", "store", "kiosks", "disk",
+		"corp", "alerts", "roles", "mail", "sms", "yubikey", "leaked passwords", "entropy", "clock"}
+	directoryChecks = []string{"reach", "tls", "bind", "server", "clock", "account", "base", "people", "manager", "policy", "privileged", "listing", "rights", "history", "unexpire", "expire", "manage", "ppolicy", "index"}
+)
+
 // diagnose runs doctor and returns its findings by what was looked at.
 func (h *house) diagnose() (findings map[string][]directory.Finding, told string, code int) {
 	h.t.Helper()
@@ -45,6 +53,9 @@ func (h *house) diagnose() (findings map[string][]directory.Finding, told string
 	for _, f := range got.Findings {
 		s := map[string]directory.Severity{"ok": directory.OK, "warning": directory.Warning, "failure": directory.Failure}[f.Severity]
 		worst = max(worst, s)
+		if _, own, in := strings.Cut(f.Check, ": "); in && !slices.Contains(directoryChecks, own) || !in && !slices.Contains(checks, f.Check) {
+			h.t.Errorf("%q is a check that monitoring does not know", f.Check)
+		}
 		findings[f.Check] = append(findings[f.Check], directory.Finding{Severity: s, Check: f.Check, What: f.What, Why: f.Why, Mend: f.Mend})
 		if s > directory.OK && (f.Why == "" || f.Mend == "") {
 			h.t.Errorf("%s: says neither why nor what to do: %+v", f.Check, f)
@@ -170,7 +181,7 @@ func TestDoctorPrintsNothingAServerMadeUp(t *testing.T) {
 	d := &examination{}
 	d.bad(directory.Failure, "corp: bind", "no\n✓ ok      corp: all is well\x1b[2J\u009b1m", "why\r\nx", "mend\x1b]0;title\x07")
 	var out bytes.Buffer
-	d.text(&out)
+	printText(&out, d.findings, false)
 	if strings.ContainsAny(out.String(), "\x1b\x07\r\u009b") || strings.Contains(out.String(), "\n✓ ok      corp") {
 		t.Errorf("%q", out.String())
 	}

@@ -14,6 +14,7 @@ import (
 	"postern/directory"
 	"postern/locales"
 	"postern/portal"
+	"postern/portal/desk"
 	"postern/portal/enrol"
 	"postern/portal/flow"
 	"postern/portal/i18n"
@@ -58,7 +59,8 @@ type program struct {
 	screens  *kiosk.Service
 	server   *portal.Server
 	jobs     *job.Runner
-	census   *enrol.Census // nil where nobody has a role
+	census   *enrol.Census // nil where nobody has a role, and so is doctor
+	doctor   *desk.Doctor
 	metrics  *telemetry.Metrics
 	launcher *telemetry.Launcher
 	// close undoes what was opened, last first.
@@ -351,6 +353,7 @@ func (p *program) Run(ctx context.Context) error {
 	})
 	p.launcher.Go("key file", func() { p.refreshKeys(working) })
 	p.launcher.Go("census", func() { p.count(working) })
+	p.launcher.Go("doctor", func() { p.attend(working) })
 	p.log.Info("ready", "url", p.server.URL(), "version", versionName())
 	err := p.server.Run(serving)
 	stopWork()

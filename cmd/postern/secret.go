@@ -22,6 +22,7 @@ type secrets struct {
 	folder string // what file: is relative to
 	env    func(string) (string, bool)
 	seen   []seenSecret
+	files  []string // that secrets were looked for in
 }
 
 type seenSecret struct {
@@ -70,7 +71,9 @@ func (s *secrets) fetch(kind, name string) (string, error) {
 		}
 		return text, nil
 	}
-	data, err := readPrivate(s.place(name), maxSecret)
+	file := s.place(name)
+	s.files = append(s.files, file)
+	data, err := readPrivate(file, maxSecret)
 	// One line end is the editor's, not the secret's.
 	return strings.TrimSuffix(strings.TrimSuffix(string(data), "\n"), "\r"), err
 }

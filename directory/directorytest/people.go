@@ -24,6 +24,8 @@ type Policy struct {
 	Complexity bool // Active Directory, Entra ID
 	PlainOnly  bool // Entra ID only
 	ListLimit  int  // entries of one listing by the service account, OpenLDAP only; 0: all
+	OpenConfig bool // the service account may read cn=config, OpenLDAP only
+	Manage     bool // the service account has manage on userPassword, OpenLDAP only
 }
 
 // DefaultPolicy is what the launchers use unless told otherwise.

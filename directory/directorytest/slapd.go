@@ -202,9 +202,16 @@ func (s *Server) writeConf() error {
 	if s.Policy.ListLimit > 0 {
 		listed = strconv.Itoa(s.Policy.ListLimit)
 	}
+	config, rights := "none", "=wx"
+	if s.Policy.OpenConfig {
+		config = "read"
+	}
+	if s.Policy.Manage {
+		rights = "manage"
+	}
 	conf := strings.NewReplacer("DIR", s.dir, "MODULES", modules, "SCHEMA", schema, "BASE", s.BaseDN,
 		"ROOTDN", s.RootDN, "ROOTPW", s.RootPassword, "SERVICE", s.ServiceDN, "MONITOR", s.MonitorDN, "POLICY", s.PolicyDN,
-		"LISTED", listed,
+		"LISTED", listed, "CONFIG", config, "RIGHTS", rights,
 	).Replace(slapdConf)
 	return os.WriteFile(filepath.Join(s.dir, "slapd.conf"), []byte(conf), 0o600)
 }
@@ -231,6 +238,9 @@ TLSCertificateKeyFile DIR/tls/key.pem
 disallow bind_anon
 security simple_bind=128
 
+database config
+access to * by dn.exact="SERVICE" CONFIG by * none
+
 database monitor
 access to dn.subtree="cn=Monitor" by dn.exact="MONITOR" read by * none
 
@@ -245,7 +255,7 @@ limits dn.exact="SERVICE" size.prtotal=LISTED
 index objectClass,entryUUID,member,memberOf,employeeNumber eq
 index uid,cn,displayName,givenName,sn,mail,telephoneNumber,mobile eq,sub
 access to attrs=userPassword
-  by dn.exact="SERVICE" =wx
+  by dn.exact="SERVICE" RIGHTS
   by anonymous auth
   by self =wx
   by * none

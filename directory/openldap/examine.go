@@ -16,14 +16,19 @@ import (
 func (d *Directory) Examine(ctx context.Context) []directory.Finding {
 	return d.client.Examine(ctx, func(c *ldapconn.Conn) []directory.Finding {
 		var out []directory.Finding
+		s := d.serverConfig(c)
 		out = append(out, d.examineServer(c)...)
-		out = append(out, d.examineAccount(c)...)
+		account := d.examineAccount(c, s)
+		out = append(out, account)
 		f, people := ldapconn.People(c, d.cfg.BaseDN, d.cfg.UserFilter)
 		out = append(out, f, ldapconn.Managers(people))
 		if len(people) > 0 {
 			out = append(out, d.examinePerson(c, people[0].DN))
+			if account.Severity != directory.Failure { // rootdn needs no right
+				out = append(out, d.examineManage(s, people[0].DN))
+			}
 		}
-		return append(out, d.examinePolicy(c), d.examineGroups(c), d.examineListing(c))
+		return append(out, d.examineOverlay(c, s), d.examinePolicy(c), d.examineGroups(c), d.examineListing(c), d.examineIndexes(s))
 	})
 }
 
@@ -58,31 +63,24 @@ func (d *Directory) examineServer(c *ldapconn.Conn) []directory.Finding {
 
 // examineAccount looks for the signs of rootdn: for it no policy holds and pwdReset
 // is set after every reset (slapo-ppolicy(5)).
-func (d *Directory) examineAccount(c *ldapconn.Conn) []directory.Finding {
+func (d *Directory) examineAccount(c *ldapconn.Conn, s serverConfig) directory.Finding {
 	const why = "for rootdn neither quality nor history holds, and it may do anything"
-	mend := fmt.Sprintf("make an entry for the service account, bind as it, and give it: access to attrs=userPassword by dn.exact=%q =wx "+
-		"by anonymous auth by self =wx by * none", "cn=postern,ou=services,…")
-	if config, err := c.Search(ldap.NewSearchRequest("cn=config", ldap.ScopeWholeSubtree, ldap.NeverDerefAliases, 0, 0, false,
-		"(olcRootDN=*)", []string{"olcRootDN"}, nil)); err == nil {
-		for _, e := range config.Entries {
-			if normal(e.GetAttributeValue("olcRootDN")) == normal(d.cfg.BindDN) {
-				return []directory.Finding{bad(directory.Failure, "account", d.cfg.BindDN+" is the olcRootDN of "+e.DN, why, mend)}
-			}
-		}
-		if len(config.Entries) > 0 {
-			return []directory.Finding{bad(directory.Warning, "account", d.cfg.BindDN+" may read cn=config",
-				"the service account should see people and policies only", "take the right away")}
-		}
+	switch {
+	case s.rootOf != "":
+		return bad(directory.Failure, "account", d.cfg.BindDN+" is the olcRootDN of "+s.rootOf, why, d.remedy(s))
+	case s.open:
+		return bad(directory.Warning, "account", d.cfg.BindDN+" may read cn=config",
+			"the service account should see people and policies only", "sudo ldapsearch -Q -LLL -Y EXTERNAL -H ldapi:/// -b 'olcDatabase={0}config,cn=config' -s base olcAccess # and take the rule away")
 	}
 	_, err := read(c, d.cfg.BindDN, "objectClass")
 	switch code := ldapconn.Code(err); {
 	case err == nil:
-		return []directory.Finding{ok("account", "%s is an entry of its own", d.cfg.BindDN)}
+		return ok("account", "%s is an entry of its own", d.cfg.BindDN)
 	case code == ldap.LDAPResultNoSuchObject && d.sees(c, parent(d.cfg.BindDN)):
-		return []directory.Finding{bad(directory.Failure, "account", d.cfg.BindDN+" could bind and is no entry: this is how rootdn looks", why, mend)}
+		return bad(directory.Failure, "account", d.cfg.BindDN+" could bind and is no entry: this is how rootdn looks", why, d.remedy(s))
 	}
-	return []directory.Finding{bad(directory.Warning, "account", d.cfg.BindDN+" cannot see its own entry, so it may be rootdn", why,
-		fmt.Sprintf("access to dn.exact=%q by self read", d.cfg.BindDN))}
+	return bad(directory.Warning, "account", d.cfg.BindDN+" cannot see its own entry, so it may be rootdn", why,
+		s.change("olcAccess", fmt.Sprintf("{0}to dn.exact=%q by self read by * break", d.cfg.BindDN)))
 }
 
 // sees tells "there is no such entry" from "you may not know": slapd says
@@ -140,6 +138,10 @@ func (d *Directory) examinePolicy(c *ldapconn.Conn) directory.Finding {
 	if err != nil || p.rules.Unreadable != "" {
 		return bad(directory.Failure, "policy", d.cfg.DefaultPolicy+" cannot be read",
 			"people cannot be told the rules", fmt.Sprintf("access to dn.exact=%q by dn.exact=%q read", d.cfg.DefaultPolicy, d.cfg.BindDN))
+	}
+	if !p.rules.QualityCheck {
+		return bad(directory.Warning, "policy", d.cfg.DefaultPolicy+" has pwdCheckQuality 0: the server takes a password of any length", "weak passwords are refused by the portal alone, and not where else they are set",
+			lines("ldapmodify -x -H "+d.cfg.Servers[0]+" -D ADMINISTRATOR -W", "dn: "+d.cfg.DefaultPolicy, "changetype: modify", "replace: pwdCheckQuality", "pwdCheckQuality: 2"))
 	}
 	return ok("policy", "%s: at least %d characters, history %d, lockout after %d", d.cfg.DefaultPolicy, p.rules.MinLength,
 		p.rules.History, p.rules.LockoutThreshold)

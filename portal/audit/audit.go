@@ -29,6 +29,8 @@ const (
 	ListViewed      = "list.viewed"      // who will need help
 	ListExported    = "list.exported"
 	CountStarted    = "count.started" // everybody is read, for the lists
+
+	DoctorStarted = "doctor.started" // everything the portal stands on is examined
 )
 
 // MessageSent is a message that a relay took; Detail has its channel and template, and

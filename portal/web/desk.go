@@ -104,15 +104,16 @@ type Desk struct {
 	Level  Switch
 	Board  Board
 	Kiosks Kiosks
+	Doctor Doctor
 }
 
 func (d *Desk) whole() bool {
-	return d == nil || d.Roles != nil && d.People != nil && d.Policy != nil && d.Census != nil && d.Recorder != nil && d.Help != nil && d.Level != nil && d.Board != nil && d.Kiosks != nil
+	return d == nil || d.Roles != nil && d.People != nil && d.Policy != nil && d.Census != nil && d.Recorder != nil && d.Help != nil && d.Level != nil && d.Board != nil && d.Kiosks != nil && d.Doctor != nil
 }
 
 // readers may see how everybody stands; everyone has a role;
 // helpers help those who call; takers may take away what is recorded of a case; an
-// operator turns the threat level.
+// operator turns the threat level, manages kiosks and has everything examined.
 var (
 	readers  = []access.Role{access.Operator, access.Auditor}
 	helpers  = []access.Role{access.Technician, access.Senior}
@@ -138,6 +139,7 @@ func (s *Site) deskRoutes() []route {
 		{path: "/desk/cases/:id/cancel", action: s.desked(helpers, s.cancelCase)},
 		{path: "/desk/cases/:id/second", action: s.desked(helpers, s.second), fields: []field{fieldDecision}},
 		{path: threatPath, page: s.desk(operator, s.deskThreat), action: s.desked(operator, s.turnThreat), fields: []field{fieldLevel, fieldCause, fieldFor}},
+		{path: doctorPath, page: s.desk(operator, s.deskDoctor), action: s.desked(operator, s.examine)},
 		{path: "/desk/cases/:id/evidence", page: s.desk(takers, s.evidence)},
 		{path: "/desk/cases/:id/evidence.json", page: s.desk(takers, s.evidenceJSON)},
 		{path: "/desk/coverage.csv", page: s.desk(readers, s.coverageCSV)},
@@ -198,7 +200,7 @@ func (v *visit) has(may []access.Role) bool {
 }
 
 func (v *visit) rooms() view.Rooms {
-	return view.Rooms{Open: v.has(everyone), Help: v.has(helpers), Policy: v.has(readers), Coverage: v.has(readers), Threat: v.has(operator), Kiosks: v.has(operator), Figures: v.has(seers), Lists: v.has(everyone)}
+	return view.Rooms{Open: v.has(everyone), Help: v.has(helpers), Policy: v.has(readers), Coverage: v.has(readers), Threat: v.has(operator), Kiosks: v.has(operator), Doctor: v.has(operator), Figures: v.has(seers), Lists: v.has(everyone)}
 }
 
 func (s *Site) deskIndex(v *visit, p access.Principal) error { return s.board(v, p, fiber.StatusOK) }

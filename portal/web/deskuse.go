@@ -58,7 +58,7 @@ func deskPage(path string) string {
 			return personPath(directory.ID(strings.Clone(id)))
 		}
 	}
-	for _, page := range []string{"/desk/people", "/desk/policy", "/desk/coverage"} {
+	for _, page := range []string{"/desk/people", "/desk/policy", "/desk/coverage", doctorPath} {
 		if path == page {
 			return page
 		}

@@ -69,16 +69,31 @@ func (t *Transport) Send(ctx context.Context, id, to string, r notify.Rendered) 
 	return classify(err)
 }
 
+// Seen is what Check met.
+type Seen struct {
+	TLS    string    // its version; empty where there is none, on this machine
+	Ends   time.Time // when the server's certificate ends
+	SignIn bool      // the server took the user name and password
+}
+
 // Check connects, agrees on TLS and signs in, and sends nothing.
-func (t *Transport) Check(ctx context.Context) error {
+func (t *Transport) Check(ctx context.Context) (Seen, error) {
 	client, err := t.client(ctx)
 	if err != nil {
-		return err
+		return Seen{}, err
 	}
-	if err := client.DialWithContext(ctx); err != nil {
-		return fmt.Errorf("smtp: %w", err)
+	line, err := client.DialToSMTPClientWithContext(ctx)
+	if err != nil {
+		return Seen{}, fmt.Errorf("smtp: %w", err)
 	}
-	return client.Close()
+	s := Seen{SignIn: t.cfg.Username != ""}
+	if state, ok := line.TLSConnectionState(); ok {
+		s.TLS = tls.VersionName(state.Version)
+		if len(state.PeerCertificates) > 0 {
+			s.Ends = state.PeerCertificates[0].NotAfter
+		}
+	}
+	return s, client.CloseWithSMTPClient(line)
 }
 
 // client is made anew for every message: its deadlines are this message's.

@@ -142,7 +142,9 @@ func TestWithoutTheRightTLSNothingIsSaid(t *testing.T) {
 				defer cancel()
 			}
 			tr := transport(t, c)
-			for what, err := range map[string]error{"Send": tr.Send(ctx, "id", "ada@example.org", hello), "Check": tr.Check(ctx)} {
+			sent := tr.Send(ctx, "id", "ada@example.org", hello)
+			_, checked := tr.Check(ctx)
+			for what, err := range map[string]error{"Send": sent, "Check": checked} {
 				if err == nil {
 					t.Errorf("%s: no error", what)
 				}
@@ -160,14 +162,15 @@ func TestWithoutTheRightTLSNothingIsSaid(t *testing.T) {
 func TestCheckSignsInAndSendsNothing(t *testing.T) {
 	s := start(t, &server{auth: true})
 	c := config(s)
-	if err := transport(t, c).Check(t.Context()); err != nil {
-		t.Fatal(err)
+	seen, err := transport(t, c).Check(t.Context())
+	if err != nil || seen.TLS != "TLS 1.3" || !seen.SignIn || seen.Ends.Before(time.Now()) {
+		t.Fatalf("%+v, %v", seen, err)
 	}
 	if log := s.commands(); !strings.Contains(log, "AUTH PLAIN") || strings.Contains(log, "MAIL") {
 		t.Errorf("commands:\n%s", log)
 	}
 	c.Secret = directory.NewSecret("wrong canary")
-	err := transport(t, c).Check(t.Context())
+	_, err = transport(t, c).Check(t.Context())
 	if err == nil || strings.Contains(err.Error(), "canary") {
 		t.Errorf("wrong password: %v", err)
 	}

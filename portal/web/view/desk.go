@@ -16,6 +16,7 @@ type Rooms struct {
 	Coverage bool
 	Threat   bool // the switch
 	Kiosks   bool
+	Doctor   bool
 	Figures  bool
 	Lists    bool
 }

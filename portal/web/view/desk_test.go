@@ -87,6 +87,12 @@ func deskSamples() []sample {
 		{"desk-threat", &DeskThreat{Frame: operatorFrame(), Spans: fors()}, "threat", ""},
 		{"desk-threat-wrong", &DeskThreat{Frame: operatorFrame(Fault{Field: "cause", Code: "bad_cause"}), Spans: fors(), For: time.Hour, Cause: "<b>"}, "threat", "bad_cause"},
 		{"desk-threat-raised", &DeskThreat{Frame: raisedFrame(), Spans: fors()}, "threat", ""},
+		{"desk-doctor", examinedSample(), "doctor", ""},
+		{"desk-doctor-never", &DeskDoctor{Frame: operatorFrame()}, "doctor", ""},
+		{"desk-doctor-failed", func() Page { p := examinedSample(); p.Failed = true; return p }(), "doctor", ""},
+		{"desk-doctor-well", func() Page { p := examinedSample(); p.Groups = p.Groups[2:]; return p }(), "doctor", ""},
+		{"desk-doctor-running", &DeskDoctor{Frame: operatorFrame(), Running: true, Since: at(-1)}, "examining", ""},
+		{"desk-doctor-running-still", func() Page { p := examinedSample(); p.Running, p.Since, p.Still = true, at(-1), true; return p }(), "examining", ""},
 		{"desk-raised", &DeskIndex{Frame: raisedFrame()}, "desk", ""},
 		{"desk-coverage", &DeskCoverage{Frame: deskFrame(), Count: countSample(4)}, "coverage", ""},
 		{"desk-coverage-more", &DeskCoverage{Frame: deskFrame(), Count: func() *Count { c := countSample(3); c.More = 5; return c }()}, "coverage", ""},
@@ -98,8 +104,16 @@ func deskSamples() []sample {
 	}...)
 }
 
+func examinedSample() *DeskDoctor {
+	return &DeskDoctor{Frame: operatorFrame(), At: at(-3), Groups: []FindingGroup{
+		{"failure", []Finding{{"corp: account", "cn=root,dc=example,dc=org could bind and is no entry: <b>this is how rootdn looks</b>", "for rootdn neither quality nor history holds", "printf '%s\\n' \\\n  'dn: olcDatabase={1}mdb,cn=config' \\\n  'add: olcAccess' \\\n  | sudo ldapmodify -Q -Y EXTERNAL -H ldapi:///"}}},
+		{"warning", []Finding{{"disk", "600 MiB of 40.0 GiB are free at /srv/postern", "when it is full nothing can be recorded", "df -h /srv/postern"}}},
+		{"ok", []Finding{{Check: "clock", What: "is synchronised"}, {Check: "corp: index", What: "cannot be seen from here", Mend: "ldapsearch -LLL"}}},
+	}}
+}
+
 func operatorFrame(faults ...Fault) Frame {
-	return Frame{CSRF: "tok", Person: "op1", Desk: Rooms{Open: true, Policy: true, Coverage: true, Threat: true}, Faults: faults}
+	return Frame{CSRF: "tok", Person: "op1", Desk: Rooms{Open: true, Policy: true, Coverage: true, Threat: true, Kiosks: true, Doctor: true}, Faults: faults}
 }
 
 func raisedFrame() Frame {
@@ -193,6 +207,7 @@ func TestTheMenuShowsWhatIsOpen(t *testing.T) {
 		{Open: true, Policy: true}: "/desk /desk/policy",
 		{Open: true, Coverage: true, Policy: true}: "/desk /desk/policy /desk/coverage",
 		{Open: true, Lists: true}:                  "/desk /desk/lists",
+		{Open: true, Doctor: true}:                 "/desk /desk/doctor",
 		{Open: true, Lists: true, Figures: true}:   "/desk /desk/lists /desk/figures",
 	} {
 		for _, p := range []Page{&Me{Frame: Frame{Person: "a", Desk: rooms}}, &DeskIndex{Frame: Frame{Person: "a", Desk: rooms}}} {

@@ -73,7 +73,7 @@ func (w *words) funcs() template.FuncMap {
 		"percent": percent, "segments": segments, "plus": w.plus, "tone": strengthTone, "coded": w.coded,
 		"still": still, "suspects": suspects, "noticename": w.noticeName,
 		"complete": complete, "home": home, "linked": w.linked, "tiles": w.tiles, "clock": func(t time.Time) string { return w.bundle.Clock(w.lang.Tag, t) },
-		"typing": typing, "keylayouts": w.keyLayouts, "keynames": w.keyNames, "kiosktone": kioskTone, "kioskicon": kioskIcon, "daysecond": w.daySecond, "stays": stays,
+		"typing": typing, "keylayouts": w.keyLayouts, "keynames": w.keyNames, "kiosktone": kioskTone, "kioskicon": kioskIcon, "findingtone": findingTone, "findingicon": findingIcon, "daysecond": w.daySecond, "stays": stays,
 		"zone": w.bundle.Zone,
 		"full": func(t time.Time) string { return w.bundle.DateTime(w.lang.Tag, t) },
 	}

@@ -1,0 +1,96 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"time"
+
+	"postern/directory"
+	"postern/portal/store"
+)
+
+func (d *examination) store(ctx context.Context, cfg Config, broken bool) {
+	keys, err := store.LoadKeys(cfg.Keys)
+	if err != nil {
+		mend := "postern keys create " + cfg.Keys
+		if _, missing := os.Stat(cfg.Keys); missing == nil {
+			mend = "chmod 600 " + cfg.Keys + ", or bring it back from the backup"
+		}
+		d.bad(directory.Failure, "keys", err.Error(), "nothing in the database can be opened without it", mend)
+		return
+	}
+	d.keyAge(cfg)
+	if broken {
+		return
+	}
+	if d.own != nil {
+		d.schema(ctx, cfg, d.own)
+		return
+	}
+	// Opening a SQLite file makes it; looking must not.
+	if path := cfg.Store.Path; path != "" {
+		if _, err := os.Stat(path); errors.Is(err, os.ErrNotExist) {
+			d.bad(directory.Warning, "store", "there is no "+path+" yet", "postern serve makes it at its first start", "nothing")
+			return
+		}
+	}
+	db, err := store.Open(ctx, cfg.Store.Config, keys)
+	if err != nil {
+		d.bad(directory.Failure, "store", err.Error(), "the portal cannot start", "check store, and that the database runs")
+		return
+	}
+	defer db.Close()
+	d.schema(ctx, cfg, db)
+}
+
+// schema says whether the database fits this program and its keys, and what is in it
+// that somebody should look after.
+func (d *examination) schema(ctx context.Context, cfg Config, db *store.DB) {
+	have, want, err := db.Schema(ctx)
+	switch {
+	case err != nil:
+		d.bad(directory.Failure, "store", err.Error(), "the portal cannot start", "check the rights of the database user")
+	case have > want:
+		d.bad(directory.Failure, "store", fmt.Sprintf("its schema is %d, and this program knows %d", have, want),
+			"an older program would not know what it must keep", "run the newer program again")
+	case have < want && cfg.Store.Postgres != "" && !cfg.Store.AutoMigrate:
+		d.bad(directory.Failure, "store", fmt.Sprintf("its schema is %d, this program's is %d", have, want),
+			"postern serve refuses to start", "postern migrate")
+	case have < want:
+		d.bad(directory.Warning, "store", fmt.Sprintf("its schema is %d, this program's is %d", have, want),
+			"postern serve migrates it at its start", "make a backup first")
+	default:
+		d.ok("store", "answers, schema %d", have)
+		if err := db.CheckKeys(ctx); err != nil {
+			d.bad(directory.Failure, "keys", err.Error(), "postern serve refuses to start: nothing in the database could be opened",
+				"bring back the "+cfg.Keys+" that was made for it")
+			return
+		}
+		d.kiosks(ctx, db)
+	}
+}
+
+// keysOld is how long one key should seal everything.
+const keysOld = 400 * 24 * time.Hour
+
+// keyAge says how old the newest key is at least. Keys have no date of their own: the
+// file's is that of the last change, which no key in it is younger than.
+func (d *examination) keyAge(cfg Config) {
+	info, err := os.Stat(cfg.Keys)
+	if err != nil {
+		return // read a moment ago; whatever it is now, the next examination says
+	}
+	age := d.now().Sub(info.ModTime())
+	if age <= keysOld {
+		d.ok("keys", "%s can be read, and by its owner alone", cfg.Keys)
+		return
+	}
+	rotate := "postern keys rotate"
+	if cfg.file != "" {
+		rotate += " --config " + quoted(cfg.file)
+	}
+	d.bad(directory.Warning, "keys", fmt.Sprintf("%s was last changed on %s, %s ago: its newest key is at least that old", cfg.Keys, info.ModTime().UTC().Format(time.DateOnly), days(age)),
+		"the longer one key seals everything, the more a stolen copy of it opens", rotate+"\nand when every node has it, after a minute: "+rotate+" --retire")
+}
