@@ -23,7 +23,7 @@ import (
 var (
 	checks = []string{"config", "files", "public_url", "tls", "cookies", "listen", "admin", "trusted_proxies", "passkeys", "keys", "store", "kiosks", "disk",
 		"corp", "alerts", "roles", "mail", "sms", "yubikey", "leaked passwords", "entropy", "clock"}
-	directoryChecks = []string{"reach", "tls", "bind", "server", "clock", "account", "base", "people", "manager", "policy", "privileged", "listing", "rights", "history", "unexpire", "expire", "manage", "ppolicy", "index"}
+	directoryChecks = strings.Fields("reach tls bind server clock account base people manager policy privileged protected listing rights history unexpire expire manage ppolicy index signing writable domain domains catalogue discover answers token tenant credential permissions roles pass methods")
 )
 
 // diagnose runs doctor and returns its findings by what was looked at.
