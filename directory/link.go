@@ -68,3 +68,17 @@ func samePerson(found []answer) bool {
 	}
 	return len(found) > 0
 }
+
+// With are the rules of a password that is to be one of two accounts: the stricter of
+// each. What is only of one account (how it is locked, where its rules were found) is r's.
+func (r Rules) With(o Rules) Rules {
+	r.MinLength = max(r.MinLength, o.MinLength)
+	if o.MaxLength > 0 && (r.MaxLength == 0 || o.MaxLength < r.MaxLength) {
+		r.MaxLength = o.MaxLength
+	}
+	r.Complexity, r.PlainOnly, r.QualityCheck = r.Complexity || o.Complexity, r.PlainOnly || o.PlainOnly, r.QualityCheck || o.QualityCheck
+	if o.History > 0 && o.HistoryOnReset && !(r.History > 0 && r.HistoryOnReset) || r.History == 0 {
+		r.History, r.HistoryOnReset = o.History, o.HistoryOnReset
+	}
+	return r
+}

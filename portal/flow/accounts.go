@@ -39,6 +39,14 @@ func (k Contacts) since(kind verify.Kind, ev verify.Evidence) time.Time {
 	return ev.Since
 }
 
+// settles is until when a proof cannot be the only one under plan; zero: it can.
+func (k Contacts) settles(kind verify.Kind, ev verify.Evidence, plan policy.Plan, now time.Time) time.Time {
+	if since := k.since(kind, ev); !since.IsZero() && now.Before(since.Add(plan.CoolingOff)) {
+		return since.Add(plan.CoolingOff)
+	}
+	return time.Time{}
+}
+
 // observe looks up what is remembered of the case's person, notes contacts that
 // changed, and says whether the account is frozen.
 func (s *Service) observe(ctx context.Context, c *Case, u directory.User) (frozen bool, err error) {
@@ -48,6 +56,16 @@ func (s *Service) observe(ctx context.Context, c *Case, u directory.User) (froze
 	}
 	c.Contacts = Contacts{MailAt: known.MailAt, PhoneAt: known.PhoneAt, ManagerAt: known.ManageAt, Notify: known.Addresses(u, s.Now())}
 	return !known.Frozen.IsZero(), nil
+}
+
+// stopped is frozen of an account that c would write to, and of the one whose owner gave
+// the proofs.
+func (s *Service) stopped(ctx context.Context, c *Case, id directory.ID) (bool, error) {
+	frozen, err := s.frozen(ctx, id)
+	if frozen || err != nil || c.Owner == "" {
+		return frozen, err
+	}
+	return s.frozen(ctx, c.Owner)
 }
 
 // frozen reads whether the portal may still act for an account. It is asked at

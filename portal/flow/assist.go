@@ -116,7 +116,7 @@ func (s *Service) Claim(ctx context.Context, code, address, lang string) (*Case,
 		} else if err != nil {
 			return Effects{}, unavailable(err)
 		}
-		if !c.Claimed.IsZero() || !c.Live(now) || c.Ghost() || c.OnHold() {
+		if !c.Claimed.IsZero() || !c.Live(now) || c.Outcome.Status == InFlight || c.Ghost() || c.OnHold() {
 			return Effects{}, ErrNoRequest
 		}
 		c.Claimed, c.Code, c.Address, c.Lang = now, "", address, lang

@@ -87,6 +87,13 @@ type Case struct {
 	// Note is why somebody said no, in their words.
 	Note string `json:",omitempty"`
 
+	// Also are the person's other accounts, from when the first of them was about to be
+	// written. Each has a case of its own, of which Of is the id of the one that its proofs
+	// were given in, and Owner whose they are. See FinishAll.
+	Also  []Also       `json:",omitempty"`
+	Of    string       `json:",omitempty"`
+	Owner directory.ID `json:",omitempty"`
+
 	// because is why the account is privileged, for the record of the start alone.
 	because string
 

@@ -31,6 +31,7 @@ func (s *Service) event(c *Case, kind string, o audit.Outcome, more ...func(*aud
 		e.Actor, e.ActorName = c.By.ID, c.By.User.Login
 	}
 	withDetail("kiosk", c.At.Label())(&e)
+	withDetail("of", c.Of)(&e)
 	for _, m := range more {
 		m(&e)
 	}

@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"postern/directory"
+	"postern/portal/audit"
 	"postern/portal/password"
 	"postern/portal/policy"
 	"postern/verify"
@@ -16,9 +17,11 @@ const maxSaves = 10
 
 // Checklist is what the page for a new password shows beforehand.
 type Checklist struct {
-	Rules directory.Rules
+	Rules directory.Rules // of all accounts at once
 	Items []password.Item
 	Who   directory.User
+	// Also are the person's other accounts, in the same act: see FinishAll.
+	Also []Also
 }
 
 // Checklist gives the rules to somebody who has proved who they are, and to
@@ -31,13 +34,29 @@ func (s *Service) Checklist(ctx context.Context, c *Case) (Checklist, error) {
 	if err != nil {
 		return Checklist{}, err
 	}
-	return Checklist{Rules: rules, Items: s.Judge.Checklist(rules, *c.Person), Who: *c.Person}, nil
+	others, err := s.others(ctx, c, *c.Person)
+	if err != nil {
+		return Checklist{}, err
+	}
+	for _, o := range others.list {
+		if o.Left != "" {
+			continue
+		}
+		if theirs, err := s.Directory.Rules(ctx, *o.one.Person); err == nil {
+			rules = rules.With(theirs)
+		}
+	}
+	return Checklist{Rules: rules, Items: s.Judge.Checklist(rules, *c.Person), Who: *c.Person, Also: others.named()}, nil
 }
 
 // Finish sets the new password: judge it, read the account again, write down
 // the intent, write to the directory, write down the outcome. At most one
 // write ever happens; after a crash Settle finds out what became of it.
 func (s *Service) Finish(ctx context.Context, id string, pw directory.Secret, hold []byte) (*Case, error) {
+	return s.finish(ctx, id, pw, hold, false)
+}
+
+func (s *Service) finish(ctx context.Context, id string, pw directory.Secret, hold []byte, all bool) (*Case, error) {
 	c, err := s.Store.Case(ctx, id)
 	if err != nil {
 		return nil, err
@@ -68,7 +87,21 @@ func (s *Service) Finish(ctx context.Context, id string, pw directory.Secret, ho
 	if now == nil {
 		return s.Load(ctx, id)
 	}
-	if c, err = s.intend(ctx, c, *now); err != nil || c.Outcome.Status != InFlight {
+	var with others
+	if all {
+		if len(c.Also) > 0 { // the directory refused an earlier password
+			c, with, err = s.lookAgain(ctx, c, *now)
+		} else {
+			with, err = s.others(ctx, c, *now)
+		}
+		if err == nil {
+			err = s.judgeAll(ctx, pw, with)
+		}
+		if err != nil {
+			return c, err
+		}
+	}
+	if c, err = s.intend(ctx, c, *now, with); err != nil || c.Outcome.Status != InFlight {
 		return c, err
 	}
 	s.reach("after-intent")
@@ -106,7 +139,7 @@ func (s *Service) again(ctx context.Context, c *Case) (u directory.User, why Rea
 	case s.Policy.Eligible(u) != "":
 		return u, ReasonNotEligible, nil
 	}
-	if frozen, err := s.frozen(ctx, u.ID); err != nil {
+	if frozen, err := s.stopped(ctx, c, u.ID); err != nil {
 		return u, "", err
 	} else if frozen && c.Purpose != policy.Assist { // which writes nothing, and is how that ends
 		return u, ReasonFrozen, nil
@@ -138,7 +171,11 @@ func (s *Service) fell(ctx context.Context, c *Case, before, now directory.User)
 		if p.Evidence.Credential == "" {
 			continue
 		}
-		have, err := s.Vault.Credentials(ctx, before.ID, p.Kind)
+		owner := before.ID
+		if c.Owner != "" {
+			owner = c.Owner
+		}
+		have, err := s.Vault.Credentials(ctx, owner, p.Kind)
 		if err != nil {
 			return true, unavailable(err)
 		}
@@ -171,7 +208,7 @@ func (s *Service) close(ctx context.Context, c *Case, why Reason, detail string)
 }
 
 // intend is the first transaction: from here on the case cannot write again.
-func (s *Service) intend(ctx context.Context, c *Case, u directory.User) (*Case, error) {
+func (s *Service) intend(ctx context.Context, c *Case, u directory.User, with others) (*Case, error) {
 	at := s.Now()
 	return s.Store.Update(ctx, c.ID, func(ctx context.Context, c *Case) (Effects, error) {
 		if c.Next(at) != StepNewPassword {
@@ -189,15 +226,22 @@ func (s *Service) intend(ctx context.Context, c *Case, u directory.User) (*Case,
 			return Effects{Messages: told, Events: events(s.event(c, "case.closed", refused, withReason(string(ReasonTooOften))))}, err
 		}
 		// In the transaction of the intent: "this wasn't me" comes before it or after.
-		if frozen, err := s.frozen(ctx, u.ID); err != nil {
+		if frozen, err := s.stopped(ctx, c, u.ID); err != nil {
 			return Effects{}, err
 		} else if frozen {
 			c.end(ReasonFrozen)
 			return Effects{Events: events(s.event(c, "case.closed", refused, withReason(string(ReasonFrozen))))}, nil
 		}
+		var joined []audit.Event
+		if len(c.Also) == 0 {
+			if err := s.enlist(ctx, c, with); err != nil {
+				return Effects{}, err
+			}
+			joined = with.events
+		}
 		c.Person = &u
 		c.Outcome = Outcome{Status: InFlight, Intent: at, Before: u.State.PasswordSet, Saves: c.Outcome.Saves, Receipt: s.receipt()}
-		return Effects{Events: events(s.event(c, "password.intent", intent, withDetail("server", u.Server)))}, nil
+		return Effects{Events: append(joined, s.event(c, "password.intent", intent, withDetail("server", u.Server)))}, nil
 	})
 }
 

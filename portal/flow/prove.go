@@ -267,11 +267,7 @@ func (s *Service) right(ctx context.Context, a attempt, kind verify.Kind, ev ver
 func (s *Service) accept(c *Case, kind verify.Kind, ev verify.Evidence, now time.Time) {
 	c.Turn++
 	c.Open = nil
-	p := Proof{Kind: kind, At: now, Evidence: ev}
-	if since := c.Contacts.since(kind, ev); !since.IsZero() && now.Before(since.Add(c.Plan.CoolingOff)) {
-		p.Settles = since.Add(c.Plan.CoolingOff)
-	}
-	c.Proofs = append(c.Proofs, p)
+	c.Proofs = append(c.Proofs, Proof{Kind: kind, At: now, Evidence: ev, Settles: c.Contacts.settles(kind, ev, c.Plan, now)})
 }
 
 // settleProven does what the last proof itself decides. A reset or change

@@ -41,7 +41,10 @@ func (c *clock) Advance(d time.Duration) {
 // stubPolicy reads the rig's daily limit.
 type stubPolicy struct{ r *rig }
 
-func (s stubPolicy) For(d access.Door, p policy.Purpose, _ directory.User) policy.Plan {
+func (s stubPolicy) For(d access.Door, p policy.Purpose, u directory.User) policy.Plan {
+	if own, has := s.r.plansOf[u.ID]; has {
+		return own
+	}
 	if d == access.Desk {
 		return s.r.deskPlan
 	}
@@ -111,6 +114,7 @@ type rig struct {
 	perDay   int
 	limits   flow.Limits
 	plans    map[policy.Purpose]policy.Plan // in place of the usual ones, for people
+	plansOf  map[directory.ID]policy.Plan
 	vault    map[verify.Kind][]verify.Credential
 	wrap     func(verify.Factor) verify.Factor
 	more     []verify.Factor
@@ -169,13 +173,16 @@ func newRig(t testing.TB, change ...func(*rig)) *rig {
 	return r
 }
 
-// oneOfEach is a vault in which everybody has what the rig says.
+// oneOfEach is a vault in which everybody has what the rig says, but for the twin.
 type oneOfEach struct {
 	verify.Vault
 	r *rig
 }
 
-func (v oneOfEach) Credentials(_ context.Context, _ directory.ID, k verify.Kind) ([]verify.Credential, error) {
+func (v oneOfEach) Credentials(_ context.Context, owner directory.ID, k verify.Kind) ([]verify.Credential, error) {
+	if owner == twin {
+		return nil, nil
+	}
 	return v.r.vault[k], nil
 }
 

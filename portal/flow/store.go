@@ -13,8 +13,8 @@ import (
 
 // Store keeps cases. Any error is a no.
 type Store interface {
-	// Create stores a new case with what goes with it, in one transaction; ErrExists
-	// when there is one of that id.
+	// Create stores a new case with what goes with it, in one transaction, that of ctx
+	// when there is one; ErrExists when there is one of that id.
 	Create(ctx context.Context, c *Case, e Effects) error
 	// Case reads one; ErrNoCase when there is none.
 	Case(ctx context.Context, id string) (*Case, error)
@@ -42,8 +42,10 @@ type Counters interface {
 type Effects struct {
 	Events   []audit.Event
 	Messages []notify.Message
-	// EndCases closes every other running case of this account as superseded,
-	// and EndSessions every browser session of it.
+	// EndCases closes every other running case of this account as superseded, also
+	// those that rest on its owner's proofs (Case.Owner) unless they are of this very
+	// case (their ids begin with its own and "-"); and EndSessions every browser
+	// session of it.
 	EndCases    directory.ID
 	EndSessions directory.ID
 }

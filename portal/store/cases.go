@@ -14,8 +14,8 @@ import (
 )
 
 const (
-	insertCase = `INSERT INTO cases (id, version, account, purpose, status, closed, intent, created, expires, body, held)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)`
+	insertCase = `INSERT INTO cases (id, version, account, purpose, status, closed, intent, created, expires, body, held, owner)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)`
 	selectCase = `SELECT version, closed, body FROM cases WHERE id = $1`
 	lockCase   = selectCase + ` {lock}`
 	// Most updates only change the body; naming a column is enough for its
@@ -26,7 +26,11 @@ const (
 	running        = `account = $1 AND id <> $2 AND closed = '' AND status IN ('', 'applying')`
 	lockOtherCases = `SELECT id FROM cases WHERE ` + running + ` ORDER BY id {lock now}`
 	endOtherCases  = `UPDATE cases SET closed = $3, version = version + 1 WHERE ` + running
-	unsettledCases = `SELECT id FROM cases WHERE status = 'applying' AND intent < $1 ORDER BY intent LIMIT 1000`
+	// Those that rest on the proofs of $2 itself are named after it (flow.Case.Of).
+	resting          = `owner = $1 AND owner <> '' AND id NOT LIKE $2 || '-%' AND closed = '' AND status IN ('', 'applying')`
+	lockRestingCases = `SELECT id FROM cases WHERE ` + resting + ` ORDER BY id {lock now}`
+	endRestingCases  = `UPDATE cases SET closed = $3, version = version + 1 WHERE ` + resting
+	unsettledCases   = `SELECT id FROM cases WHERE status = 'applying' AND intent < $1 ORDER BY intent LIMIT 1000`
 )
 
 // Create stores a new case with what goes with it (flow.Store).
@@ -38,7 +42,7 @@ func (db *DB) Create(ctx context.Context, c *flow.Case, e flow.Effects) error {
 			return err
 		}
 		if _, err := t.exec(ctx, insertCase, c.ID, c.Version, string(c.Key), string(c.Purpose), string(c.Outcome.Status),
-			string(c.Closed), micros(c.Outcome.Intent), micros(c.Created), micros(c.Expires), body, waits(c)); t.db.dialect.classes(err) == duplicate {
+			string(c.Closed), micros(c.Outcome.Intent), micros(c.Created), micros(c.Expires), body, waits(c), string(c.Owner)); t.db.dialect.classes(err) == duplicate {
 			return flow.ErrExists
 		} else if err != nil {
 			return fmt.Errorf("store: create case: %w", err)
@@ -185,18 +189,23 @@ func (t *tx) apply(ctx context.Context, id string, e flow.Effects) error {
 	return nil
 }
 
-// endCases closes the other running cases of an account.
+// endCases closes the other running cases of an account, and those of other accounts
+// that rest on its owner's proofs; none that rests on those of the case itself.
 func (t *tx) endCases(ctx context.Context, account directory.ID, but string, why flow.Reason) error {
-	if !t.db.dialect.local {
-		// Two cases of one account that end each other would wait for each other's
-		// row until the server notices. Asking for all rows at once or none turns
-		// that into another attempt, which then sees how it was closed.
-		if err := t.each(ctx, lockOtherCases, []any{string(account), but}, func(*sql.Rows) error { return nil }); err != nil {
+	for _, query := range []struct{ lock, end string }{{lockOtherCases, endOtherCases}, {lockRestingCases, endRestingCases}} {
+		if !t.db.dialect.local {
+			// Two cases of one account that end each other would wait for each other's
+			// row until the server notices. Asking for all rows at once or none turns
+			// that into another attempt, which then sees how it was closed.
+			if err := t.each(ctx, query.lock, []any{string(account), but}, func(*sql.Rows) error { return nil }); err != nil {
+				return err
+			}
+		}
+		if _, err := t.exec(ctx, query.end, string(account), but, string(why)); err != nil {
 			return err
 		}
 	}
-	_, err := t.exec(ctx, endOtherCases, string(account), but, string(why))
-	return err
+	return nil
 }
 
 // storable reports whether text can be a key in every database. What cannot be

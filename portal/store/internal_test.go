@@ -131,7 +131,7 @@ func openMemory(t *testing.T) *sql.DB {
 // what it cost on the first day.
 func TestNoRequestScans(t *testing.T) {
 	db := emptyDB(t)
-	for _, query := range []string{selectCase, touchCase, moveCase, endOtherCases, insertEvent, recentEvents, selectSession, touchSession, endSession, endSessions,
+	for _, query := range []string{selectCase, touchCase, moveCase, endOtherCases, endRestingCases, insertEvent, recentEvents, selectSession, touchSession, endSession, endSessions,
 		spendCredential, burnCredential, byHandle, byOwner, byOwnerAndKind, selectHandle, handleOwner, removeCredential, removeKind, tryOffer, dropOffer,
 		lockStrikes, setStrikes, selectStrikes, anyDue, finishMessage, postponeMessage, unsettledCases,
 		kioskByID, kioskByPrint, kioskByCode, updateKiosk, seeKiosk, errandByID, errandByCode, openErrands, updateErrand} {

@@ -99,6 +99,14 @@ func testEndCases(t *testing.T, p storetest.Place) {
 		c.Proofs = []flow.Proof{{Kind: verify.TOTP, At: c.Created}} // without one it would go on as a decoy
 		own = append(own, create(t, one, c, flow.Effects{}))
 	}
+	// Each has a case of another account that rests on its proofs: that of the one that
+	// succeeds goes on, and those of the others end with them.
+	var resting []*flow.Case
+	for _, c := range own {
+		r := newCase("house:cloud")
+		r.ID, r.Of, r.Owner, r.Proofs = c.ID+"-1", c.ID, alice, c.Proofs
+		resting = append(resting, create(t, one, r, flow.Effects{}))
+	}
 	other := create(t, one, newCase(bob), flow.Effects{})
 	var won atomic.Int32
 	var wg sync.WaitGroup
@@ -127,6 +135,15 @@ func testEndCases(t *testing.T, p storetest.Place) {
 		got, err := two.Case(t.Context(), c.ID)
 		if err != nil || got.Live(time.Now()) || (got.Closed == flow.ReasonSuperseded) == (got.Outcome.Status == flow.Applied) {
 			t.Errorf("status %q, closed %q, %v", got.Outcome.Status, got.Closed, err)
+		}
+	}
+	for i, r := range resting {
+		parent, err := two.Case(t.Context(), own[i].ID)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got, err := two.Case(t.Context(), r.ID); err != nil || (got.Closed == "") != (parent.Outcome.Status == flow.Applied) {
+			t.Errorf("rests on one with status %q: closed %q, %v", parent.Outcome.Status, got.Closed, err)
 		}
 	}
 	if got, err := one.Case(t.Context(), other.ID); err != nil || !got.Live(time.Now()) {

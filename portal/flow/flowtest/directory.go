@@ -2,6 +2,7 @@ package flowtest
 
 import (
 	"context"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -22,6 +23,8 @@ type Directory struct {
 	Writes              []string // "set ID", "change ID", "unlock ID"
 	Finds, Reads, Binds int
 	Down                error
+	// Unreached are directories (User.Directory) that Linked cannot ask.
+	Unreached []string
 }
 
 type person struct {
@@ -92,6 +95,19 @@ func (d *Directory) Read(_ context.Context, u directory.User) (directory.User, e
 		return p.u, nil
 	}
 	return directory.User{}, directory.ErrNotFound
+}
+
+// Linked are the accounts in other directories that have u's Link (directory.Set).
+func (d *Directory) Linked(_ context.Context, u directory.User) (found []directory.User, unreached []string, err error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for _, p := range d.people {
+		if p.u.Link == u.Link && p.u.Directory != u.Directory && !slices.Contains(d.Unreached, p.u.Directory) {
+			found = append(found, p.u)
+		}
+	}
+	slices.SortFunc(found, func(a, b directory.User) int { return strings.Compare(a.Directory, b.Directory) })
+	return found, d.Unreached, d.Down
 }
 
 func (d *Directory) Rules(_ context.Context, u directory.User) (directory.Rules, error) {

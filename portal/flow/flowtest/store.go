@@ -4,8 +4,10 @@ package flowtest
 
 import (
 	"context"
+	"errors"
 	"maps"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -25,26 +27,33 @@ type strikeKey struct {
 type Store struct {
 	mu       sync.Mutex
 	rows     map[string]*flow.Case
-	running  map[string]directory.ID // cases that success of another one would end
+	running  map[string][2]directory.ID // cases that success of another one would end: whose, and whose proofs
 	strikes  map[strikeKey]flow.Strikes
 	Events   []audit.Event
 	Messages []notify.Message
 	Ended    []directory.ID // accounts whose sessions were ended
 	Fail     error          // every call returns it when set
+	// FailCreate is returned by Create alone.
+	FailCreate error
 }
 
 // NewStore returns an empty one.
 func NewStore() *Store {
-	return &Store{rows: map[string]*flow.Case{}, running: map[string]directory.ID{}, strikes: map[strikeKey]flow.Strikes{}}
+	return &Store{rows: map[string]*flow.Case{}, running: map[string][2]directory.ID{}, strikes: map[strikeKey]flow.Strikes{}}
 }
 
 type inTx struct{}
 
-func (s *Store) Create(_ context.Context, c *flow.Case, e flow.Effects) error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.Fail != nil {
-		return s.Fail
+func (s *Store) Create(ctx context.Context, c *flow.Case, e flow.Effects) error {
+	if ctx.Value(inTx{}) == nil {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+	}
+	if err := errors.Join(s.Fail, s.FailCreate); err != nil {
+		return err
+	}
+	if s.rows[c.ID] != nil {
+		return flow.ErrExists
 	}
 	s.put(c)
 	s.apply(c.ID, e)
@@ -64,15 +73,14 @@ func (s *Store) Update(ctx context.Context, id string, change func(context.Conte
 	if err != nil {
 		return nil, err
 	}
-	before, ends := maps.Clone(s.strikes), c.Expires
+	strikes, rows, running, told, sent, ends := maps.Clone(s.strikes), maps.Clone(s.rows), maps.Clone(s.running), len(s.Events), len(s.Messages), c.Expires
 	e, err := change(context.WithValue(ctx, inTx{}, true), c)
-	if err != nil {
-		s.strikes = before
-		return nil, err
+	if err == nil && c.Expires.After(ends) { // as the real one: no case gets a longer life
+		err = flow.ErrConflict
 	}
-	if c.Expires.After(ends) { // as the real one: no case gets a longer life
-		s.strikes = before
-		return nil, flow.ErrConflict
+	if err != nil {
+		s.strikes, s.rows, s.running, s.Events, s.Messages = strikes, rows, running, s.Events[:told], s.Messages[:sent]
+		return nil, err
 	}
 	c.Version++
 	s.put(c)
@@ -148,13 +156,14 @@ func clone(c *flow.Case) *flow.Case {
 		out.Open = &ch
 	}
 	out.Proofs, out.Held, out.Asked = slices.Clone(c.Proofs), slices.Clone(c.Held), slices.Clone(c.Asked)
+	out.Also = slices.Clone(c.Also)
 	return &out
 }
 
 func (s *Store) put(c *flow.Case) {
 	s.rows[c.ID] = clone(c)
 	if c.Outcome.Status == flow.Pending && c.Closed == "" {
-		s.running[c.ID] = c.Key
+		s.running[c.ID] = [2]directory.ID{c.Key, c.Owner}
 	} else {
 		delete(s.running, c.ID)
 	}
@@ -176,8 +185,8 @@ func (s *Store) apply(id string, e flow.Effects) {
 	if e.EndCases == "" {
 		return
 	}
-	for other, key := range s.running {
-		if other == id || key != e.EndCases {
+	for other, of := range s.running {
+		if other == id || strings.HasPrefix(other, id+"-") || !slices.Contains(of[:], e.EndCases) {
 			continue
 		}
 		c, err := s.get(other)
