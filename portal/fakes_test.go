@@ -195,6 +195,20 @@ func (f *core) Finish(ctx context.Context, id string, pw directory.Secret, hold 
 	return f.real.Finish(ctx, id, pw, hold)
 }
 
+func (f *core) FinishAll(ctx context.Context, id string, pw directory.Secret, hold []byte) (*flow.Case, error) {
+	if err := f.note("finish-all"); err != nil {
+		return nil, err
+	}
+	return f.real.FinishAll(ctx, id, pw, hold)
+}
+
+func (f *core) Others(ctx context.Context, c *flow.Case) ([]flow.Other, error) {
+	if err := f.note("others"); err != nil {
+		return nil, err
+	}
+	return f.real.Others(ctx, c)
+}
+
 func (f *core) Cancel(ctx context.Context, id string) error {
 	if err := f.note("cancel"); err != nil {
 		return err

@@ -221,7 +221,7 @@ func (s *Service) FinishAll(ctx context.Context, id string, pw directory.Secret,
 		return nil, err
 	}
 	if c.Next(s.Now()) == StepNewPassword {
-		if c, err = s.finish(ctx, id, pw, hold, true); err != nil || !c.settled() {
+		if c, err = s.finish(ctx, id, pw, hold, true); err != nil || !c.Settled() {
 			return c, err
 		}
 		for _, a := range c.Also {
@@ -231,7 +231,7 @@ func (s *Service) FinishAll(ctx context.Context, id string, pw directory.Secret,
 		}
 		return c, nil
 	}
-	if !c.settled() || len(c.Also) == 0 {
+	if !c.Settled() || len(c.Also) == 0 {
 		return c, ErrConflict
 	}
 	if slices.ContainsFunc(c.Also, func(a Also) bool { return a.Left == ReasonUnreached }) {
@@ -257,8 +257,8 @@ func (s *Service) FinishAll(ctx context.Context, id string, pw directory.Secret,
 	return c, first
 }
 
-// settled reports whether what came of the write is known.
-func (c *Case) settled() bool {
+// Settled reports whether what came of the write is known.
+func (c *Case) Settled() bool {
 	return slices.Contains([]Status{Applied, Declined, Lost}, c.Outcome.Status)
 }
 

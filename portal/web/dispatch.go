@@ -106,7 +106,7 @@ func (s *Site) place(c *flow.Case, faults []view.Fault) {
 	step := c.Next(s.Now())
 	for i := range faults {
 		switch f := faults[i].Field; {
-		case step == flow.StepAnswer && f == "answer" && !nameless(c), step == flow.StepNewPassword && (f == "password" || f == "confirm"):
+		case step == flow.StepAnswer && f == "answer" && !nameless(c), s.asksPassword(c) && (f == "password" || f == "confirm"):
 		default:
 			faults[i].Field = ""
 		}
@@ -157,9 +157,11 @@ func (s *Site) casePage(v *visit, d door, c *flow.Case, faults ...view.Fault) (v
 	case flow.StepApplying:
 		return &view.Applying{Frame: f, Base: d.path, Purpose: c.Purpose}, nil
 	case flow.StepDone:
-		return donePage(c, f), nil
+		also, err := s.also(v, c, d)
+		return donePage(c, f, also), err
 	case flow.StepRefused:
-		return &view.Refused{Frame: f, Purpose: c.Purpose, Reason: string(c.Why()), Proven: c.Proven(), Receipt: receipt(c), Note: c.Note}, nil
+		also, err := s.also(v, c, d)
+		return &view.Refused{Frame: f, Purpose: c.Purpose, Reason: string(c.Why()), Proven: c.Proven(), Receipt: receipt(c), Note: c.Note, Also: also}, err
 	case flow.StepExpired:
 		return &view.Expired{Frame: f, Purpose: c.Purpose, Life: c.Plan.Life}, nil
 	default:
@@ -215,8 +217,8 @@ func (s *Site) options(v *visit, c *flow.Case) (list []view.Option, alone bool, 
 	return list, alone, err
 }
 
-func donePage(c *flow.Case, f view.Frame) view.Page {
-	p := &view.Done{Frame: f, Purpose: c.Purpose, At: c.Outcome.At, Unlocked: c.Outcome.Unlocked, StillLocked: c.Outcome.StillLocked, SessionsEnded: c.Outcome.SessionsEnded, SessionsLeft: c.Outcome.SessionsLeft,
+func donePage(c *flow.Case, f view.Frame, also view.Also) view.Page {
+	p := &view.Done{Frame: f, Also: also, Purpose: c.Purpose, At: c.Outcome.At, Unlocked: c.Outcome.Unlocked, StillLocked: c.Outcome.StillLocked, SessionsEnded: c.Outcome.SessionsEnded, SessionsLeft: c.Outcome.SessionsLeft,
 		ChangeAgain: c.Outcome.ChangeAgain, Unconfirmed: c.Outcome.Unconfirmed, SignedOut: c.Purpose != policy.Unlock && c.Purpose != policy.Assist,
 		Proofs: c.Kinds(), Receipt: receipt(c), AddPasskey: c.Purpose != policy.Assist && !slices.Contains(c.Kinds(), verify.Passkey)}
 	if c.Person != nil {

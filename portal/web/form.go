@@ -26,6 +26,7 @@ var (
 	fieldAnswer   = field{name: "answer", max: 32 << 10}
 	fieldPassword = field{name: "password", max: 4 << 10}
 	fieldConfirm  = field{name: "confirm", max: 4 << 10}
+	fieldAlso     = field{name: "also", max: 4, optional: true}
 	fieldName     = field{name: "name", max: 256}
 	fieldReplace  = field{name: "replace", max: 64}
 	fieldDecision = field{name: "decision", max: 8}

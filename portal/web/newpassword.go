@@ -3,6 +3,8 @@ package web
 import (
 	"strings"
 
+	"github.com/gofiber/fiber/v2"
+
 	"postern/directory"
 	"postern/portal/flow"
 	"postern/portal/policy"
@@ -19,7 +21,11 @@ func (s *Site) passwordPage(v *visit, d door, c *flow.Case, f view.Frame) (view.
 	if err != nil {
 		return nil, err
 	}
-	p := &view.NewPassword{Frame: f, Base: d.path, Purpose: c.Purpose, Login: c.Person.Login, Rules: rules(list, c.Purpose)}
+	p := &view.NewPassword{Frame: f, Base: d.path, Purpose: c.Purpose, Login: c.Person.Login, Rules: rules(list, c.Purpose),
+		Alone: v.Method() == fiber.MethodPost && v.FormValue(fieldAlso.name) == ""}
+	for _, a := range list.Also {
+		p.Also = append(p.Also, view.Account{Login: a.Login, Directory: a.Directory, State: string(a.Left)})
+	}
 	for range phrases {
 		if s.Phrase == nil || v.device.ID != "" { // whoever stands behind would read it too
 			break

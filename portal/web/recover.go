@@ -173,14 +173,18 @@ func (s *Site) password(d door) func(*visit, form) error {
 		}
 		if f["password"] != f["confirm"] {
 			c, err := s.Flow.Load(v.ctx(), id)
-			if err == nil && c.Next(s.Now()) == flow.StepNewPassword {
+			if err == nil && s.asksPassword(c) {
 				err = errMismatch
 			} else if err == nil {
 				err = flow.ErrConflict
 			}
 			return s.next(v, d, c, err)
 		}
-		c, err := s.Flow.Finish(v.ctx(), id, f.secret("password"), key)
+		finish := s.Flow.Finish
+		if f["also"] != "" {
+			finish = s.Flow.FinishAll
+		}
+		c, err := finish(v.ctx(), id, f.secret("password"), key)
 		return s.next(v, d, c, err)
 	}
 }

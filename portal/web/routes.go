@@ -54,7 +54,7 @@ func (s *Site) routes() []route {
 		{path: "/recover", page: s.dispatch(recovery)},
 		{path: "/recover/choose", action: s.choose(recovery), fields: []field{fieldFactor, fieldWhy}},
 		{path: "/recover/answer", action: s.answer(recovery), fields: []field{fieldAnswer}},
-		{path: "/recover/password", action: s.password(recovery), fields: []field{fieldPassword, fieldConfirm}},
+		{path: "/recover/password", action: s.password(recovery), fields: []field{fieldPassword, fieldConfirm, fieldAlso}},
 		{path: "/recover/cancel", action: s.cancel(recovery)},
 
 		{path: "/signin", page: s.dispatch(signin)},

@@ -116,7 +116,7 @@ func (s *Site) kioskRoutes() []route {
 		{path: shared.path + "/start", action: s.thereToo(s.start(shared)), fields: []field{fieldPurpose, fieldLogin, fieldCurrent}},
 		{path: shared.path + "/choose", action: s.thereToo(s.choose(shared)), fields: []field{fieldFactor, fieldWhy}},
 		{path: shared.path + "/answer", action: s.thereToo(s.answer(shared)), fields: []field{fieldAnswer}},
-		{path: shared.path + "/password", action: s.thereToo(s.password(shared)), fields: []field{fieldPassword, fieldConfirm}},
+		{path: shared.path + "/password", action: s.thereToo(s.password(shared)), fields: []field{fieldPassword, fieldConfirm, fieldAlso}},
 		{path: shared.path + "/cancel", action: s.thereToo(s.cancel(shared))},
 	}
 	for _, p := range []policy.Purpose{policy.Reset, policy.Unlock, policy.Change} {

@@ -47,6 +47,8 @@ type Proofs interface {
 type Passwords interface {
 	Checklist(ctx context.Context, c *flow.Case) (flow.Checklist, error)
 	Finish(ctx context.Context, id string, pw directory.Secret, hold []byte) (*flow.Case, error)
+	FinishAll(ctx context.Context, id string, pw directory.Secret, hold []byte) (*flow.Case, error)
+	Others(ctx context.Context, c *flow.Case) ([]flow.Other, error)
 }
 
 // Vouching is answering for somebody else.

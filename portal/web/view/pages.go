@@ -1,6 +1,7 @@
 package view
 
 import (
+	"slices"
 	"time"
 
 	"postern/portal/i18n"
@@ -159,6 +160,14 @@ type NewPassword struct {
 	// Phrases are ready-made passphrases, made for this page alone; the first
 	// is shown, script steps through the others. Empty: no offer.
 	Phrases []string
+	// Also are the person's other accounts. Alone: they were left out by who fills it in.
+	Also  []Account
+	Alone bool
+}
+
+// Settable reports whether any of them can be set together with the first.
+func (p NewPassword) Settable() bool {
+	return slices.ContainsFunc(p.Also, func(a Account) bool { return a.State == "" })
 }
 
 // Applying is shown while the directory's answer is awaited.
@@ -167,6 +176,16 @@ type Applying struct {
 	Base    string
 	Purpose policy.Purpose
 	Every   int // seconds between two looks; 0: 2
+}
+
+// Account is another account of the person. State is empty while it is to be set together
+// with the first; else more_proofs, unreached, waits, done, applying, outcome_unknown or over.
+type Account struct{ Login, Directory, State string }
+
+// Also is what came of the person's other accounts.
+type Also struct {
+	Accounts []Account
+	Again    string // where the form that tries the rest again goes; empty: nothing waits
 }
 
 // Done says what happened, what did not, and what next.
@@ -185,6 +204,7 @@ type Done struct {
 	Notified                    []string // masked addresses a notice goes to
 	Proofs                      []verify.Kind
 	Receipt                     string
+	Also                        Also
 	AddPasskey                  bool // suggest one for the next time
 }
 
@@ -199,6 +219,7 @@ type Refused struct {
 	Proven  bool
 	Receipt string // to quote at the help desk; must exist for decoys as well
 	Note    string // declined: why, in the words of who was asked
+	Also    Also
 }
 
 // Expired is shown after the deadline of a case.

@@ -250,6 +250,17 @@ func purposeIcon(p policy.Purpose) string {
 	return "passkey"
 }
 
+// alsoIcon is that of an Account.State.
+func alsoIcon(state string) string {
+	switch state {
+	case "done":
+		return "check"
+	case "", "applying":
+		return "dot"
+	}
+	return "info"
+}
+
 func startPath(p policy.Purpose) string {
 	switch p {
 	case policy.Reset, policy.Unlock, policy.Change:

@@ -61,7 +61,7 @@ func (w *words) funcs() template.FuncMap {
 		"date":    func(t time.Time) string { return w.bundle.Date(w.lang.Tag, t) },
 		"iso":     func(t time.Time) string { return t.UTC().Format(time.RFC3339) },
 		"choices": w.choices, "offers": w.offers, "shut": shut, "whys": verify.Whys, "vouching": vouching, "rule": w.rule, "resend": func(k verify.Kind) bool { return k.Class() == verify.Issued },
-		"kindicon": kindIcon, "purposeicon": purposeIcon, "startpath": startPath, "again": again, "changes": changes, "changespassword": changesPassword,
+		"kindicon": kindIcon, "purposeicon": purposeIcon, "alsoicon": alsoIcon, "startpath": startPath, "again": again, "changes": changes, "changespassword": changesPassword,
 		"stamped": func(t time.Time) bool { return !t.IsZero() }, "troubles": troubles, "wrongs": wrongs, "moves": moves, "running": running,
 		"answerlead": w.answerLead, "refusal": refusal, "problem": problem, "problemlead": w.problemLead, "temporary": temporary,
 		"methodname": w.methodName, "methodfacts": w.methodFacts, "cooling": func(m Method) bool { return !m.Cooling.IsZero() },
