@@ -20,11 +20,16 @@ import (
 // demoTenant is the name of the demo's tenant.
 const demoTenant = "cloud"
 
+// secondAccount is the tenant's own account of user8, who has one in the directory too:
+// the same employee number says that it is one person.
+const secondAccount = "user8.cloud"
+
 // cloudPeople are those whom the tenant alone has.
 var cloudPeople = []struct{ login, given, surname, password string }{
 	{"cloud1", "Nadia", "Rahman", "Lantern-Cobalt-Meadow-41"},
 	{"cloud2", "Pavel", "Dvorak", "Ribbon-Glacier-Ember-77"},
 	{"cloudadmin1", "Sigrid", "Nyberg", "Falcon-Timber-Velvet-08"},
+	{secondAccount, "Yuki", "Tanabe", "Saffron-Harbor-Pixel-63"},
 }
 
 // startTenant starts the stand-in for a tenant. Everybody of the directory has a copy
@@ -37,8 +42,11 @@ func (d *demo) startTenant(ctx context.Context) error {
 		one := graphstub.Person{UPN: p.login + "@" + embeddedDomain, Mail: p.login + "@" + embeddedDomain, Name: p.given + " " + p.surname, Given: p.given, Surname: p.surname,
 			Mobile: "+1 555 0190", Password: p.password, PasswordSet: d.now().Add(-40 * 24 * time.Hour).Truncate(time.Second),
 			Methods: []graphstub.Method{{ID: "6803c096-8e25-4a62-ac1f-f48ce2d26f5a", Type: "microsoftAuthenticator", Name: "Phone"}}}
-		if p.login == "cloudadmin1" {
+		switch p.login {
+		case "cloudadmin1":
 			one.Roles = []string{"User Administrator"}
+		case secondAccount:
+			one.Employee = d.employee("user8")
 		}
 		cfg.People = append(cfg.People, one)
 	}
@@ -52,6 +60,16 @@ func (d *demo) startTenant(ctx context.Context) error {
 	}
 	d.say("  stand-in for a tenant of %d people at %s", len(cfg.People), d.tenant.Graph())
 	return nil
+}
+
+// employee is somebody's number in the directory.
+func (d *demo) employee(login string) string {
+	for _, p := range d.ldap.People() {
+		if p.Login == login {
+			return p.Employee
+		}
+	}
+	return ""
 }
 
 // copies are the directory's people as they are synced.
@@ -70,7 +88,7 @@ func (d *demo) copies(ctx context.Context) ([]graphstub.Person, error) {
 		if u.SID == "" {
 			return nil, errors.New(p.Login + " has no SID")
 		}
-		one := graphstub.Person{UPN: u.UPN, Mail: p.Mail, Name: u.Name, Given: u.GivenName, Surname: u.Surname, Synced: true, SID: u.SID, SAM: u.Login, Disabled: u.State.Disabled}
+		one := graphstub.Person{UPN: u.UPN, Mail: p.Mail, Name: u.Name, Given: u.GivenName, Surname: u.Surname, Employee: p.Employee, Synced: true, SID: u.SID, SAM: u.Login, Disabled: u.State.Disabled}
 		if p.Login == "user6" {
 			one.Roles = []string{"Exchange Administrator"}
 		}
@@ -85,6 +103,8 @@ func (d *demo) addTenant(cfg *Config) {
 	c := entra.DefaultConfig()
 	c.Tenant, c.ClientID, c.Secret = d.tenant.Tenant(), d.tenant.Client(), directory.NewSecret(d.tenant.Secret())
 	c.Authority, c.Graph, c.CAFile, c.PassMinutes = d.tenant.URL(), d.tenant.Graph(), d.tenant.CAFile(), 60
+	c.LinkAttribute = "employeeId"
+	cfg.Directories[0].AD.LinkAttribute = "employeeID"
 	cfg.Directories = append(cfg.Directories, Directory{Name: demoTenant, Entra: &c, SyncedFrom: []string{demoDirectory}})
 	any := verify.Kind("")
 	cfg.Policy.Rules = append(cfg.Policy.Rules, policy.Rule{Name: "a tenant checks no passwords", Purposes: []policy.Purpose{policy.SignIn}, Directories: []string{demoTenant},

@@ -79,3 +79,46 @@ func TestATenantsPeopleRecover(t *testing.T) {
 	w.open("/signin", "start")
 	w.send("/signin/start", "choose", "purpose", "signin", "login", second.Login)
 }
+
+// One person's two accounts, on-premises and in the tenant, get one new password in one
+// case.
+func TestAPersonsAccountsOnBothSidesAreResetTogether(t *testing.T) {
+	dir := t.TempDir()
+	r := startDemoWith(t, dir, true)
+	p := r.person("user8")
+	w := r.visit()
+	w.open("/recover/reset", "start")
+	w.send("/recover/start", "choose", "purpose", "reset", "login", p.Login)
+	w.send("/recover/choose", "answer", "factor", "totp")
+	w.send("/recover/answer", "choose", "answer", p.code(t))
+	w.send("/recover/choose", "answer", "factor", "recovery_code")
+	w.send("/recover/answer", "new-password", "answer", p.RecoveryCodes[0])
+	for _, want := range []string{"Your other accounts", "user8.cloud@example.org"} {
+		if !strings.Contains(w.Page.Body, want) {
+			t.Errorf("the page for the password does not say %q:\n%s", want, w.Page.Body)
+		}
+	}
+	// What the tenant alone refuses is refused before either is written.
+	w.send("/recover/password", "new-password", "password", "Überlange-Wörter-77", "confirm", "Überlange-Wörter-77", "also", "yes")
+	if w.Page.Error() != "characters" {
+		t.Errorf("letters that Entra ID does not take: %q", w.Page.Error())
+	}
+	const password = "Quite-new-words-77"
+	w.send("/recover/password", "done", "password", password, "confirm", password, "also", "yes")
+	if !strings.Contains(w.Page.Body, `data-state="done"`) && !strings.Contains(w.Page.Body, `data-state=done`) {
+		t.Errorf("the other account is not told of:\n%s", w.Page.Body)
+	}
+	resets := map[string]string{} // case to whom
+	rests := ""
+	each(t, dir, func(e audit.Event) {
+		if e.Kind == "password.reset" {
+			resets[e.Case] = e.SubjectName
+			if of := e.Detail["of"]; of != "" {
+				rests += resets[of] + " " + e.SubjectName
+			}
+		}
+	})
+	if rests != "user8 user8.cloud@example.org" {
+		t.Errorf("resets in the record: %q", rests)
+	}
+}

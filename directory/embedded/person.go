@@ -83,6 +83,8 @@ func SamplePeople(random io.Reader) ([]Person, error) {
 			p.Groups = []string{Operators}
 		}
 		switch n.login {
+		case "user8":
+			p.Employee = "104711"
 		case "manager1":
 			p.Manager = "director1"
 		case "director1":

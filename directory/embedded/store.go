@@ -188,7 +188,7 @@ func (d *data) add(p Person, random io.Reader, now time.Time) error {
 
 func (a *account) person(p policy, now time.Time) Person {
 	out := Person{
-		Login: a.Login, DN: a.DN, Name: a.Name, Given: a.Given, Surname: a.Surname, Mail: a.Mail, Phone: a.Phone,
+		Login: a.Login, DN: a.DN, Name: a.Name, Given: a.Given, Surname: a.Surname, Mail: a.Mail, Phone: a.Phone, Employee: a.Employee,
 		Language: a.Language, Password: directory.NewSecret(a.SamplePassword), Groups: a.Groups, Manager: a.Manager,
 		Protected: a.Protected, Disabled: a.Disabled, Locked: a.locked(p, now), MustChange: a.mustChange(), NeverExpires: a.NeverExpires,
 		PasswordExpired: a.passwordExpired(p, now), AccountExpired: a.accountExpired(now),

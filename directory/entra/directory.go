@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"regexp"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -109,13 +110,13 @@ var manager = []string{"manager($select=id)"}
 // member of and may do, read of nobody where nobody was found.
 func (d *Directory) Find(ctx context.Context, typed string) (directory.User, error) {
 	if typed = strings.Trim(typed, " "); !typable(typed) {
-		_, err := d.one(ctx, d.cfg.find(nobody))
+		_, err := d.one(ctx, d.cfg.find(nobody), nil)
 		if err == nil {
 			err = directory.ErrNotFound
 		}
 		return directory.User{}, err
 	}
-	return d.one(ctx, d.cfg.find(typed))
+	return d.one(ctx, d.cfg.find(typed), nil)
 }
 
 // CopyOf implements directory.Copier.
@@ -123,10 +124,11 @@ func (d *Directory) CopyOf(ctx context.Context, sid string) (directory.User, err
 	if !sidForm.MatchString(sid) {
 		return directory.User{}, directory.ErrNotFound
 	}
-	return d.one(ctx, "onPremisesSecurityIdentifier eq '"+sid+"'")
+	return d.one(ctx, "onPremisesSecurityIdentifier eq '"+sid+"'", nil)
 }
 
-// ByLink implements directory.Linker.
+// ByLink implements directory.Linker. Copies of accounts on-premises are passed over: what
+// they are linked by came with them.
 func (d *Directory) ByLink(ctx context.Context, link string) (directory.User, error) {
 	switch {
 	case d.cfg.LinkAttribute == "":
@@ -134,19 +136,19 @@ func (d *Directory) ByLink(ctx context.Context, link string) (directory.User, er
 	case !typable(link):
 		return directory.User{}, directory.ErrNotFound
 	}
-	return d.one(ctx, "employeeId eq '"+strings.ReplaceAll(link, "'", "''")+"'")
+	return d.one(ctx, "employeeId eq '"+strings.ReplaceAll(link, "'", "''")+"'", func(u models.Userable) bool { return truth(u.GetOnPremisesSyncEnabled()) })
 }
 
 // sidForm is a SID as text (MS-DTYP section 2.4.2.1).
 var sidForm = regexp.MustCompile(`^S-1-[0-9]{1,15}(-[0-9]{1,10}){1,15}$`)
 
-// one is the only account that a filter finds.
-func (d *Directory) one(ctx context.Context, filter string) (directory.User, error) {
+// one is the only account that a filter finds, but for those that skip says; nil: none.
+func (d *Directory) one(ctx context.Context, filter string, skip func(models.Userable) bool) (directory.User, error) {
 	began := d.now()
 	if err := d.atHome(ctx); err != nil {
 		return directory.User{}, err
 	}
-	top := int32(2)
+	top := int32(5)
 	var page models.UserCollectionResponseable
 	err := d.graph.ask(ctx, func(ctx context.Context) (err error) {
 		page, err = d.graph.users.Get(ctx, &users.UsersRequestBuilderGetRequestConfiguration{
@@ -159,13 +161,17 @@ func (d *Directory) one(ctx context.Context, filter string) (directory.User, err
 	if err != nil {
 		return directory.User{}, asUnavailable(err)
 	}
-	if len(page.GetValue()) != 1 || page.GetOdataNextLink() != nil {
+	list := page.GetValue()
+	if skip != nil {
+		list = slices.DeleteFunc(list, skip)
+	}
+	if len(list) != 1 || page.GetOdataNextLink() != nil {
 		if _, err := d.rights(ctx, nobodyID); err != nil && (errors.Is(err, directory.ErrUnavailable) || !errors.Is(err, directory.ErrNotFound)) {
 			return directory.User{}, err
 		}
 		return directory.User{}, directory.ErrNotFound
 	}
-	u, err := d.user(ctx, page.GetValue()[0])
+	u, err := d.user(ctx, list[0])
 	if err != nil {
 		return directory.User{}, asUnavailable(err)
 	}
