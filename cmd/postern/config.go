@@ -107,9 +107,6 @@ type Directory struct {
 	SyncedFrom []string `yaml:"synced_from"`
 }
 
-// checksPasswords says whether a person can prove to know the directory's password.
-func (d Directory) checksPasswords() bool { return d.Entra == nil }
-
 // Factors are the settings of each factor that has any.
 type Factors struct {
 	TOTP    totp.Config    `yaml:"totp"`
@@ -170,6 +167,7 @@ func parse(data []byte, folder string, env func(string) (string, bool)) (Config,
 	r := newReader(elements()...)
 	r.read(data, &cfg)
 	sec := &secrets{folder: folder, env: env}
+	cfg.adapt(r)
 	cfg.resolve(r, sec)
 	cfg.validate(r)
 	return cfg, r.faults
@@ -251,6 +249,7 @@ func (c *Config) validate(r *reader) {
 	r.add("alerts", c.Alerts.Validate()...)
 	r.add("sms", c.SMS.Validate()...)
 	r.add("policy", c.Policy.Validate()...)
+	c.validateAbilities(r)
 	c.validateDesk(r)
 	c.validateFactors(r)
 	r.add("enrolment", c.Enrolment.Validate()...)
@@ -337,8 +336,11 @@ func (c *Config) setUp() []verify.Kind {
 func (c *Config) validateFactors(r *reader) {
 	plans, setUp := c.Policy.Plans, c.setUp()
 	allowed := map[string][]verify.Kind{
-		"plans.reset": plans.Reset.Allowed, "plans.unlock": plans.Unlock.Allowed, "plans.change": plans.Change.Allowed,
+		"plans.reset": plans.Reset.Allowed, "plans.unlock": plans.Unlock.Allowed,
 		"plans.signin": plans.SignIn.Allowed, "plans.stepup": plans.StepUp.Allowed, "plans.assist": plans.Assist.Allowed,
+	}
+	if c.someCan(policy.Change) {
+		allowed["plans.change"] = plans.Change.Allowed
 	}
 	for i, rule := range c.Policy.Rules {
 		allowed[fmt.Sprintf("rules[%d].plan", i)] = rule.Plan.Allowed

@@ -62,6 +62,9 @@ func (s *Site) askPhone(v *visit, f form) error {
 			return flow.ErrConflict
 		}
 	}
+	if !s.serves(purpose) {
+		return errPurpose
+	}
 	e, code, err := s.Kiosk.Errands.AskPhone(v.ctx(), v.device, purpose, begun, v.lang, v.client.String())
 	switch {
 	case errors.Is(err, kiosk.ErrNone):

@@ -93,7 +93,7 @@ func (s *Site) request(v *visit, d door, f form) (r flow.StartRequest, keep acce
 	nameless := f["factor"] == string(verify.Passkey) && r.Login == "" && r.Current.Empty()
 	switch {
 	case !slices.Contains(d.purposes, r.Purpose), r.Purpose == policy.Assist, // that one a technician begins
-		d.at == access.Kiosk && !v.device.May(kiosk.Right(r.Purpose)):
+		!s.serves(r.Purpose), d.at == access.Kiosk && !v.device.May(kiosk.Right(r.Purpose)):
 		return r, keep, errPurpose
 	case f["factor"] != "" && !nameless:
 		return r, keep, &errForm{"only a passkey signs in without a name"}
@@ -118,7 +118,7 @@ func (s *Site) refill(v *visit, d door, r flow.StartRequest, err error) error {
 	}
 	s.tell(v, t, err)
 	if r.Purpose == policy.SignIn {
-		return v.page(t.status, &view.SignIn{Frame: v.frame(signin.path, t.faults...), Login: r.Login})
+		return v.page(t.status, &view.SignIn{Frame: v.frame(signin.path, t.faults...), Login: r.Login, Asked: s.Passwords})
 	}
 	here := recovery.path
 	if d.at == access.Kiosk {

@@ -195,7 +195,7 @@ func (s *Site) kioskStart(v *visit) error {
 	}
 	var offers []policy.Purpose
 	for _, p := range []policy.Purpose{policy.Reset, policy.Unlock, policy.Change} {
-		if v.device.May(kiosk.Right(p)) {
+		if s.serves(p) && v.device.May(kiosk.Right(p)) {
 			offers = append(offers, p)
 		}
 	}
@@ -245,7 +245,7 @@ func (s *Site) kioskHere(v *visit) error {
 
 func (s *Site) kioskPurpose(p policy.Purpose) func(*visit) error {
 	return func(v *visit) error {
-		if !v.device.May(kiosk.Right(p)) {
+		if !s.serves(p) || !v.device.May(kiosk.Right(p)) {
 			return v.to(kioskHome)
 		}
 		return v.page(fiber.StatusOK, &view.StartForm{Frame: v.frame(kioskHome + "/" + string(p)), Base: shared.path, Purpose: p})

@@ -71,6 +71,12 @@ func (f *Frame) Every(field string) []*Fault {
 	return list
 }
 
+// May says that some people must leave a field empty, which the page then says.
+func (*Frame) May(string) bool { return false }
+
+// May implements the same of a sign-in.
+func (p *SignIn) May(field string) bool { return field == "current" && p.Asked == AskSome }
+
 // Start is GET /.
 type Start struct {
 	Frame
@@ -86,12 +92,23 @@ type StartForm struct {
 	Login   string // as typed, to keep it after an error
 }
 
+// Asked is whom a form asks for the current password: everybody, those whose directory
+// lets it be checked, or nobody.
+type Asked string
+
+const (
+	AskAll  Asked = ""
+	AskSome Asked = "some"
+	AskNone Asked = "none"
+)
+
 // SignIn is GET /signin; posts login and current to /signin/start. The passkey
 // button posts factor=passkey to /signin/start when Options is empty; with
 // Options (a challenge the server already holds) script asks the device, also
 // while the name is typed, and posts answer to /signin/answer.
 type SignIn struct {
 	Frame
+	Asked   Asked
 	Login   string
 	Options string // WebAuthn request options as JSON, with or without the publicKey wrapper
 }
