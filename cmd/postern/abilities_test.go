@@ -30,6 +30,29 @@ func faultsBesides(faults Faults) Faults {
 	return slices.DeleteFunc(faults, func(f Fault) bool { return !entra.Built && strings.HasPrefix(f.What, "this program was built without") })
 }
 
+// The picker is there when it is asked for, and shows names that people can tell apart.
+func TestThePickerIsAskedForAndHasLabels(t *testing.T) {
+	dir, corp := valid(t)
+	both := corp + tenantPart
+	if cfg, _ := parse([]byte(both), dir, noEnv); cfg.places() != nil {
+		t.Error("a picker nobody asked for")
+	}
+	both = "picker: true\n" + both
+	cfg, faults := parse([]byte(strings.Replace(both, "name: corp", "name: corp\n    label: Head office", 1)), dir, noEnv)
+	if got := cfg.places(); len(faultsBesides(faults)) > 0 || !slices.Equal(got, []view.Place{{Name: "corp", Label: "Head office"}, {Name: "cloud", Label: "cloud"}}) {
+		t.Errorf("%v, %v", got, faults)
+	}
+	for path, text := range map[string]string{
+		"picker":               "picker: true\n" + corp,
+		"directories[1].label": strings.Replace(both, "name: corp", "name: corp\n    label: Cloud", 1),
+		"directories[0].label": strings.Replace(both, "name: corp", `name: corp`+"\n    label: \"a\\u202eb\"", 1),
+	} {
+		if _, faults := parse([]byte(text), dir, noEnv); !slices.ContainsFunc(faults, func(f Fault) bool { return f.Path == path }) {
+			t.Errorf("%s: %v", path, faults)
+		}
+	}
+}
+
 // A tenant cannot unlock, and checks no password: what nobody can do is not offered, and
 // the defaults do not ask for it.
 func TestOnlyWhatSomeDirectoryCanIsOffered(t *testing.T) {

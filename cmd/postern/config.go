@@ -52,16 +52,18 @@ type Config struct {
 	Store       Store       `yaml:"store"`
 	Directories []Directory `yaml:"directories"`
 	// SearchOrder: the first directory that knows a name is meant, where several do.
-	SearchOrder bool            `yaml:"search_order"`
-	Mail        smtp.Config     `yaml:"mail"`
-	Alerts      Alerts          `yaml:"alerts"`
-	SMS         sms.Config      `yaml:"sms"`
-	Policy      policy.Config   `yaml:"policy"`
-	Access      access.Config   `yaml:"access"`
-	Factors     Factors         `yaml:"factors"`
-	Enrolment   enrol.Config    `yaml:"enrolment"`
-	Password    password.Config `yaml:"password"`
-	Limits      limit.Config    `yaml:"limits"`
+	SearchOrder bool `yaml:"search_order"`
+	// Picker lets people say which directory they are in.
+	Picker    bool            `yaml:"picker"`
+	Mail      smtp.Config     `yaml:"mail"`
+	Alerts    Alerts          `yaml:"alerts"`
+	SMS       sms.Config      `yaml:"sms"`
+	Policy    policy.Config   `yaml:"policy"`
+	Access    access.Config   `yaml:"access"`
+	Factors   Factors         `yaml:"factors"`
+	Enrolment enrol.Config    `yaml:"enrolment"`
+	Password  password.Config `yaml:"password"`
+	Limits    limit.Config    `yaml:"limits"`
 
 	zone *time.Location
 	// file is where it was read from, private the files its secrets are in; as far as there are any.
@@ -98,6 +100,8 @@ type Store struct {
 // Directory is one directory of people: a name, and one of the dialects.
 type Directory struct {
 	Name string `yaml:"name"`
+	// Label is what people call it, in the picker; left out: Name.
+	Label string `yaml:"label"`
 	// Suffixes are ends of logins that are looked for here and nowhere else.
 	Suffixes []string         `yaml:"suffixes"`
 	AD       *ad.Config       `yaml:"ad"`
@@ -261,6 +265,9 @@ func (c *Config) validateDirectories(r *reader) {
 	if len(c.Directories) == 0 {
 		r.add("", errors.New("directories: name at least one"))
 	}
+	if c.Picker && len(c.Directories) < 2 {
+		r.add("", errors.New("picker: there is only one directory to pick; leave it out"))
+	}
 	names := map[string]int{}
 	for i, d := range c.Directories {
 		at := fmt.Sprintf("directories[%d]", i)
@@ -283,6 +290,7 @@ func (c *Config) validateDirectories(r *reader) {
 			r.add(at, errors.New("ad, openldap, entra: give exactly one of them"))
 		}
 		c.validateRouting(r, at, d)
+		c.validateLabel(r, i)
 		if d.AD != nil {
 			r.add(at+".ad", d.AD.Validate()...)
 		}

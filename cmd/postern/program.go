@@ -241,7 +241,7 @@ func (p *program) build(extras extras) error {
 			Phrase: func(rules directory.Rules, who directory.User) (directory.Secret, error) {
 				return judge.Passphrase(rand.Reader, rules, who)
 			},
-			Demo: extras.demo, Desk: desk, Kiosk: shared, Purposes: p.cfg.purposes(), Passwords: p.cfg.passwords(), Now: p.now, Rand: rand.Reader, Log: p.log, Observe: p.metrics.Request, Panicked: p.metrics.Panic,
+			Demo: extras.demo, Desk: desk, Kiosk: shared, Purposes: p.cfg.purposes(), Places: p.cfg.places(), Passwords: p.cfg.passwords(), Now: p.now, Rand: rand.Reader, Log: p.log, Observe: p.metrics.Request, Panicked: p.metrics.Panic,
 		},
 	})
 	if err != nil {

@@ -25,7 +25,7 @@ func (s *Site) startForm(purpose policy.Purpose) func(*visit) error {
 		if !s.serves(purpose) {
 			return v.to("/")
 		}
-		return v.page(fiber.StatusOK, &view.StartForm{Frame: v.frame(""), Base: recovery.path, Purpose: purpose})
+		return v.page(fiber.StatusOK, &view.StartForm{Frame: v.frame(""), Base: recovery.path, Purpose: purpose, Picker: s.picker(nil)})
 	}
 }
 

@@ -177,6 +177,9 @@ type Options struct {
 	// Purposes are what GET / offers, in this order. An unlock or a change that is
 	// not among them is begun at no door.
 	Purposes []policy.Purpose
+	// Places are what a person may pick in the forms that ask who they are; none: there
+	// is no picker.
+	Places []view.Place
 	// Passwords says whom the sign-in form asks for one.
 	Passwords view.Asked
 	Now       func() time.Time

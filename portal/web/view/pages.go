@@ -83,10 +83,21 @@ type Start struct {
 	Offers []policy.Purpose // reset, unlock, change, signin, in this order; the first is the green one
 }
 
+// Place is a directory as people know it. Name is what a form posts.
+type Place struct{ Name, Label string }
+
+// Picker lets a person say where their account is; without Places there is none. It posts
+// directory, which is empty for whoever leaves that to the portal.
+type Picker struct {
+	Places []Place
+	Place  string // what was picked before, to keep it after an error
+}
+
 // StartForm is GET /recover/{reset,unlock,change} and the same of the kiosk; posts
 // purpose, login (and current for change) to Base/start.
 type StartForm struct {
 	Frame
+	Picker
 	Base    string
 	Purpose policy.Purpose
 	Login   string // as typed, to keep it after an error
@@ -108,6 +119,7 @@ const (
 // while the name is typed, and posts answer to /signin/answer.
 type SignIn struct {
 	Frame
+	Picker
 	Asked   Asked
 	Login   string
 	Options string // WebAuthn request options as JSON, with or without the publicKey wrapper
