@@ -94,7 +94,7 @@ func build(t testing.TB, change ...func(*Options)) *house {
 		Log:    slog.New(slog.NewJSONHandler(h.log, &slog.HandlerOptions{Level: slog.LevelDebug})),
 		Web: web.Options{Secret: bytes.Repeat([]byte("k"), 32), Flow: h.core, Enrol: h.own, Sessions: session.NewManager(h.sessions, h.now), Limits: h.limits,
 			Plans: rulebook{}, Records: records{}, Renderer: plain{}, Languages: tongues{}, Static: files{},
-			Ready: func(context.Context) error { return nil }, Purposes: []policy.Purpose{policy.Reset},
+			Ready: func(context.Context) error { return nil }, Purposes: []policy.Purpose{policy.Reset, policy.Unlock, policy.Change},
 			Now: h.now, Rand: rand.Reader},
 	}
 	o.Web.Log = o.Log

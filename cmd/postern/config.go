@@ -52,16 +52,18 @@ type Config struct {
 	Store       Store       `yaml:"store"`
 	Directories []Directory `yaml:"directories"`
 	// SearchOrder: the first directory that knows a name is meant, where several do.
-	SearchOrder bool            `yaml:"search_order"`
-	Mail        smtp.Config     `yaml:"mail"`
-	Alerts      Alerts          `yaml:"alerts"`
-	SMS         sms.Config      `yaml:"sms"`
-	Policy      policy.Config   `yaml:"policy"`
-	Access      access.Config   `yaml:"access"`
-	Factors     Factors         `yaml:"factors"`
-	Enrolment   enrol.Config    `yaml:"enrolment"`
-	Password    password.Config `yaml:"password"`
-	Limits      limit.Config    `yaml:"limits"`
+	SearchOrder bool `yaml:"search_order"`
+	// Picker lets people say which directory they are in.
+	Picker    bool            `yaml:"picker"`
+	Mail      smtp.Config     `yaml:"mail"`
+	Alerts    Alerts          `yaml:"alerts"`
+	SMS       sms.Config      `yaml:"sms"`
+	Policy    policy.Config   `yaml:"policy"`
+	Access    access.Config   `yaml:"access"`
+	Factors   Factors         `yaml:"factors"`
+	Enrolment enrol.Config    `yaml:"enrolment"`
+	Password  password.Config `yaml:"password"`
+	Limits    limit.Config    `yaml:"limits"`
 
 	zone *time.Location
 	// file is where it was read from, private the files its secrets are in; as far as there are any.
@@ -98,6 +100,8 @@ type Store struct {
 // Directory is one directory of people: a name, and one of the dialects.
 type Directory struct {
 	Name string `yaml:"name"`
+	// Label is what people call it, in the picker; left out: Name.
+	Label string `yaml:"label"`
 	// Suffixes are ends of logins that are looked for here and nowhere else.
 	Suffixes []string         `yaml:"suffixes"`
 	AD       *ad.Config       `yaml:"ad"`
@@ -106,9 +110,6 @@ type Directory struct {
 	// SyncedFrom are directories whose accounts this tenant has copies of.
 	SyncedFrom []string `yaml:"synced_from"`
 }
-
-// checksPasswords says whether a person can prove to know the directory's password.
-func (d Directory) checksPasswords() bool { return d.Entra == nil }
 
 // Factors are the settings of each factor that has any.
 type Factors struct {
@@ -170,6 +171,7 @@ func parse(data []byte, folder string, env func(string) (string, bool)) (Config,
 	r := newReader(elements()...)
 	r.read(data, &cfg)
 	sec := &secrets{folder: folder, env: env}
+	cfg.adapt(r)
 	cfg.resolve(r, sec)
 	cfg.validate(r)
 	return cfg, r.faults
@@ -251,6 +253,7 @@ func (c *Config) validate(r *reader) {
 	r.add("alerts", c.Alerts.Validate()...)
 	r.add("sms", c.SMS.Validate()...)
 	r.add("policy", c.Policy.Validate()...)
+	c.validateAbilities(r)
 	c.validateDesk(r)
 	c.validateFactors(r)
 	r.add("enrolment", c.Enrolment.Validate()...)
@@ -261,6 +264,9 @@ func (c *Config) validate(r *reader) {
 func (c *Config) validateDirectories(r *reader) {
 	if len(c.Directories) == 0 {
 		r.add("", errors.New("directories: name at least one"))
+	}
+	if c.Picker && len(c.Directories) < 2 {
+		r.add("", errors.New("picker: there is only one directory to pick; leave it out"))
 	}
 	names := map[string]int{}
 	for i, d := range c.Directories {
@@ -284,6 +290,7 @@ func (c *Config) validateDirectories(r *reader) {
 			r.add(at, errors.New("ad, openldap, entra: give exactly one of them"))
 		}
 		c.validateRouting(r, at, d)
+		c.validateLabel(r, i)
 		if d.AD != nil {
 			r.add(at+".ad", d.AD.Validate()...)
 		}
@@ -337,8 +344,11 @@ func (c *Config) setUp() []verify.Kind {
 func (c *Config) validateFactors(r *reader) {
 	plans, setUp := c.Policy.Plans, c.setUp()
 	allowed := map[string][]verify.Kind{
-		"plans.reset": plans.Reset.Allowed, "plans.unlock": plans.Unlock.Allowed, "plans.change": plans.Change.Allowed,
+		"plans.reset": plans.Reset.Allowed, "plans.unlock": plans.Unlock.Allowed,
 		"plans.signin": plans.SignIn.Allowed, "plans.stepup": plans.StepUp.Allowed, "plans.assist": plans.Assist.Allowed,
+	}
+	if c.someCan(policy.Change) {
+		allowed["plans.change"] = plans.Change.Allowed
 	}
 	for i, rule := range c.Policy.Rules {
 		allowed[fmt.Sprintf("rules[%d].plan", i)] = rule.Plan.Allowed

@@ -319,7 +319,8 @@ func (d *demo) tellPeople(p *program, took time.Duration) {
 	if d.tenant != nil {
 		d.say("  a tenant's account   \"cloud1@example.org\", the same way; \"user5@example.org\" is synced, so")
 		d.say("                       the directory gets the new password; \"cloudadmin1@example.org\" and")
-		d.say("                       \"user6\" have roles in the tenant and are refused")
+		d.say("                       \"user6\" have roles in the tenant and are refused; it takes no password")
+		d.say("                       with %q in it", bannedWord)
 	}
 	d.say("  nobody to help       \"admin1\", \"disabled1\" or a made-up name: all look alike\n")
 	d.say("For scripts: %s", filepath.Join(d.dir, "demo.json"))

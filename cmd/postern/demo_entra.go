@@ -24,6 +24,9 @@ const demoTenant = "cloud"
 // the same employee number says that it is one person.
 const secondAccount = "user8.cloud"
 
+// bannedWord is one that the tenant alone knows not to take.
+const bannedWord = "northwind"
+
 // cloudPeople are those whom the tenant alone has.
 var cloudPeople = []struct{ login, given, surname, password string }{
 	{"cloud1", "Nadia", "Rahman", "Lantern-Cobalt-Meadow-41"},
@@ -37,7 +40,7 @@ var cloudPeople = []struct{ login, given, surname, password string }{
 // demo it ends, and so do passwords set in it.
 func (d *demo) startTenant(ctx context.Context) error {
 	ctx = context.WithoutCancel(ctx) // ends after the portal, as the directory does
-	cfg := graphstub.Config{Dir: filepath.Join(d.dir, "tenant"), Domains: []graphstub.Domain{{Name: embeddedDomain, ValidityDays: 90}}, Banned: []string{"example"}, Now: d.now}
+	cfg := graphstub.Config{Dir: filepath.Join(d.dir, "tenant"), Domains: []graphstub.Domain{{Name: embeddedDomain, ValidityDays: 90}}, Banned: []string{"example", bannedWord}, Now: d.now}
 	for _, p := range cloudPeople {
 		one := graphstub.Person{UPN: p.login + "@" + embeddedDomain, Mail: p.login + "@" + embeddedDomain, Name: p.given + " " + p.surname, Given: p.given, Surname: p.surname,
 			Mobile: "+1 555 0190", Password: p.password, PasswordSet: d.now().Add(-40 * 24 * time.Hour).Truncate(time.Second),

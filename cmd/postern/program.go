@@ -43,9 +43,6 @@ import (
 // freshProof is how old a proof may be for adding or removing a factor.
 const freshProof = 10 * time.Minute
 
-// purposes are what the first page offers, in this order.
-var purposes = []policy.Purpose{policy.Reset, policy.Unlock, policy.Change, policy.SignIn}
-
 // program is a portal that is ready to run. Tests build the same value.
 type program struct {
 	cfg      Config
@@ -244,7 +241,7 @@ func (p *program) build(extras extras) error {
 			Phrase: func(rules directory.Rules, who directory.User) (directory.Secret, error) {
 				return judge.Passphrase(rand.Reader, rules, who)
 			},
-			Demo: extras.demo, Desk: desk, Kiosk: shared, Purposes: purposes, Now: p.now, Rand: rand.Reader, Log: p.log, Observe: p.metrics.Request, Panicked: p.metrics.Panic,
+			Demo: extras.demo, Desk: desk, Kiosk: shared, Purposes: p.cfg.purposes(), Places: p.cfg.places(), Passwords: p.cfg.passwords(), Now: p.now, Rand: rand.Reader, Log: p.log, Observe: p.metrics.Request, Panicked: p.metrics.Panic,
 		},
 	})
 	if err != nil {

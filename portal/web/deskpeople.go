@@ -91,7 +91,7 @@ func (s *Site) personPage(v *visit, p access.Principal, id directory.ID, path st
 		return nil, err
 	}
 	page := &view.DeskPerson{Once: once, Frame: v.frame(path, faults...), ID: string(u.ID), Login: u.Login, Name: u.Name, Refused: a.Refused, Shown: u.Directory != "",
-		Purpose: policy.Reset, Purposes: []policy.Purpose{policy.Reset, policy.Unlock, policy.Assist}}
+		Purpose: policy.Reset, Purposes: slices.DeleteFunc([]policy.Purpose{policy.Reset, policy.Unlock, policy.Assist}, func(p policy.Purpose) bool { return !s.serves(p) })}
 	if !page.Shown {
 		return page, nil
 	}
@@ -111,7 +111,7 @@ func (s *Site) personPage(v *visit, p access.Principal, id directory.ID, path st
 	}
 	if !page.Frozen.IsZero() {
 		page.Purpose, page.Purposes = policy.Assist, []policy.Purpose{policy.Assist}
-	} else if u.State.Locked {
+	} else if u.State.Locked && s.serves(policy.Unlock) {
 		page.Purpose = policy.Unlock
 	}
 	if _, page.Mine, err = s.ringing(v, p); err != nil {

@@ -62,7 +62,7 @@ func (s *Site) nowhere(v *visit, d door) error {
 	} else if in {
 		return v.to("/me")
 	}
-	return v.page(fiber.StatusOK, &view.SignIn{Frame: v.frame("")})
+	return v.page(fiber.StatusOK, &view.SignIn{Frame: v.frame(""), Asked: s.Passwords, Picker: s.picker(nil)})
 }
 
 // next goes on from what a POST made of a case: to its page by GET, or, when
@@ -171,7 +171,7 @@ func (s *Site) casePage(v *visit, d door, c *flow.Case, faults ...view.Fault) (v
 
 func (s *Site) choosePage(v *visit, d door, c *flow.Case, f view.Frame) (view.Page, error) {
 	if nameless(c) {
-		return &view.SignIn{Frame: f}, nil // its one challenge is spent: the button begins anew
+		return &view.SignIn{Frame: f, Asked: s.Passwords, Picker: s.picker(nil)}, nil // its one challenge is spent: the button begins anew
 	}
 	options, alone, err := s.options(v, c)
 	if err != nil {
@@ -191,7 +191,7 @@ func (s *Site) choosePage(v *visit, d door, c *flow.Case, f view.Frame) (view.Pa
 
 func (s *Site) answerPage(v *visit, d door, c *flow.Case, f view.Frame) (view.Page, error) {
 	if nameless(c) {
-		return &view.SignIn{Frame: f, Options: string(c.Open.Public)}, nil
+		return &view.SignIn{Frame: f, Options: string(c.Open.Public), Asked: s.Passwords, Picker: s.picker(nil)}, nil
 	}
 	options, _, err := s.options(v, c)
 	if err != nil {

@@ -21,6 +21,7 @@ type field struct {
 var (
 	fieldPurpose  = field{name: "purpose", max: 16}
 	fieldLogin    = field{name: "login", max: 512}
+	fieldPlace    = field{name: "directory", max: 32, optional: true} // where there is a picker
 	fieldCurrent  = field{name: "current", max: 4 << 10, optional: true}
 	fieldFactor   = field{name: "factor", max: 32}
 	fieldAnswer   = field{name: "answer", max: 32 << 10}

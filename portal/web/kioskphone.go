@@ -62,6 +62,9 @@ func (s *Site) askPhone(v *visit, f form) error {
 			return flow.ErrConflict
 		}
 	}
+	if !s.serves(purpose) {
+		return errPurpose
+	}
 	e, code, err := s.Kiosk.Errands.AskPhone(v.ctx(), v.device, purpose, begun, v.lang, v.client.String())
 	switch {
 	case errors.Is(err, kiosk.ErrNone):
@@ -188,7 +191,7 @@ func (s *Site) phoneForm(v *visit) error {
 	if err != nil {
 		return err
 	}
-	return v.page(fiber.StatusOK, &view.StartForm{Frame: v.frame("/phone"), Base: "/phone", Purpose: e.Purpose})
+	return v.page(fiber.StatusOK, &view.StartForm{Frame: v.frame("/phone"), Base: "/phone", Purpose: e.Purpose, Picker: s.picker(nil)})
 }
 
 func (s *Site) carried(v *visit) (kiosk.Errand, error) {
@@ -212,7 +215,11 @@ func (s *Site) phoneStart(v *visit, f form) error {
 	if err != nil {
 		return err
 	}
-	r := flow.StartRequest{Purpose: e.Purpose, Door: access.Kiosk, At: e.Screen, Carried: true, Login: f["login"], Current: f.secret("current"), Address: v.client.String(), Lang: v.lang}
+	login, err := s.login(f)
+	if err != nil {
+		return err
+	}
+	r := flow.StartRequest{Purpose: e.Purpose, Door: access.Kiosk, At: e.Screen, Carried: true, Login: login, Current: f.secret("current"), Address: v.client.String(), Lang: v.lang}
 	switch {
 	case f["purpose"] != string(e.Purpose), !r.Current.Empty() && r.Purpose != policy.Change:
 		return errPurpose
@@ -232,14 +239,14 @@ func (s *Site) phoneStart(v *visit, f form) error {
 		return err
 	}
 	s.tell(v, t, err)
-	return v.page(t.status, &view.StartForm{Frame: v.frame("/phone", t.faults...), Base: "/phone", Purpose: r.Purpose, Login: r.Login})
+	return v.page(t.status, &view.StartForm{Frame: v.frame("/phone", t.faults...), Base: "/phone", Purpose: r.Purpose, Login: f["login"], Picker: s.picker(f)})
 }
 
 func (s *Site) phoneRoutes() []route {
 	return []route{
 		{path: kioskPhone, page: s.there(s.phoneState), action: s.thereToo(s.askPhone), fields: []field{maybe(fieldPurpose)}},
 		{path: "/phone", page: s.phoneForm},
-		{path: "/phone/start", action: s.phoneStart, fields: []field{fieldPurpose, fieldLogin, fieldCurrent}}, // before the next, which it looks like
+		{path: "/phone/start", action: s.phoneStart, fields: s.naming(fieldPurpose, fieldLogin, fieldCurrent)}, // before the next, which it looks like
 		{path: phonePath + ":code", page: s.phone, action: s.matchPhone, fields: []field{fieldNumber}},
 	}
 }

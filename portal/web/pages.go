@@ -15,9 +15,17 @@ func (s *Site) home(v *visit) error {
 	return v.page(fiber.StatusOK, &view.Start{Frame: v.frame(""), Offers: s.Purposes})
 }
 
+// serves says whether some directory can do what is asked. A reset each can.
+func (s *Site) serves(p policy.Purpose) bool {
+	return p != policy.Unlock && p != policy.Change || slices.Contains(s.Purposes, p)
+}
+
 func (s *Site) startForm(purpose policy.Purpose) func(*visit) error {
 	return func(v *visit) error {
-		return v.page(fiber.StatusOK, &view.StartForm{Frame: v.frame(""), Base: recovery.path, Purpose: purpose})
+		if !s.serves(purpose) {
+			return v.to("/")
+		}
+		return v.page(fiber.StatusOK, &view.StartForm{Frame: v.frame(""), Base: recovery.path, Purpose: purpose, Picker: s.picker(nil)})
 	}
 }
 

@@ -41,7 +41,7 @@ func (s *Site) start(d door) func(*visit, form) error {
 	return func(v *visit, f form) error {
 		r, keep, err := s.request(v, d, f)
 		if err != nil {
-			return s.refill(v, d, r, err)
+			return s.refill(v, d, r, f, err)
 		}
 		before, err := v.known()
 		if err != nil {
@@ -53,7 +53,7 @@ func (s *Site) start(d door) func(*visit, form) error {
 		}
 		c, err := s.begin(v, r, keep, back)
 		if c == nil {
-			return s.refill(v, d, r, err)
+			return s.refill(v, d, r, f, err)
 		}
 		return s.next(v, d, c, err)
 	}
@@ -85,15 +85,18 @@ func (s *Site) begin(v *visit, r flow.StartRequest, keep access.Principal, back 
 // request is what the form asks the core for, and who stays signed in
 // meanwhile: somebody proving themselves afresh; anybody else starts over.
 func (s *Site) request(v *visit, d door, f form) (r flow.StartRequest, keep access.Principal, err error) {
-	r = flow.StartRequest{Purpose: policy.Purpose(f["purpose"]), Door: d.at, At: v.device.Screen(), Login: f["login"], Current: f.secret("current"),
+	r = flow.StartRequest{Purpose: policy.Purpose(f["purpose"]), Door: d.at, At: v.device.Screen(), Current: f.secret("current"),
 		Address: v.client.String(), Lang: v.lang}
 	if _, said := f["purpose"]; !said && d.path == signin.path {
 		r.Purpose = policy.SignIn
 	}
+	if r.Login, err = s.login(f); err != nil {
+		return r, keep, err
+	}
 	nameless := f["factor"] == string(verify.Passkey) && r.Login == "" && r.Current.Empty()
 	switch {
 	case !slices.Contains(d.purposes, r.Purpose), r.Purpose == policy.Assist, // that one a technician begins
-		d.at == access.Kiosk && !v.device.May(kiosk.Right(r.Purpose)):
+		!s.serves(r.Purpose), d.at == access.Kiosk && !v.device.May(kiosk.Right(r.Purpose)):
 		return r, keep, errPurpose
 	case f["factor"] != "" && !nameless:
 		return r, keep, &errForm{"only a passkey signs in without a name"}
@@ -111,20 +114,20 @@ func (s *Site) request(v *visit, d door, f form) (r flow.StartRequest, keep acce
 }
 
 // refill shows the start form again with what was typed, but never a secret.
-func (s *Site) refill(v *visit, d door, r flow.StartRequest, err error) error {
+func (s *Site) refill(v *visit, d door, r flow.StartRequest, f form, err error) error {
 	t := judge(err)
 	if len(t.faults) == 0 || t.status == fiber.StatusConflict || r.Purpose == policy.StepUp {
 		return err
 	}
 	s.tell(v, t, err)
 	if r.Purpose == policy.SignIn {
-		return v.page(t.status, &view.SignIn{Frame: v.frame(signin.path, t.faults...), Login: r.Login})
+		return v.page(t.status, &view.SignIn{Frame: v.frame(signin.path, t.faults...), Login: f["login"], Asked: s.Passwords, Picker: s.picker(f)})
 	}
 	here := recovery.path
 	if d.at == access.Kiosk {
 		here = kioskHome
 	}
-	return v.page(t.status, &view.StartForm{Frame: v.frame(here+"/"+string(r.Purpose), t.faults...), Base: d.path, Purpose: r.Purpose, Login: r.Login})
+	return v.page(t.status, &view.StartForm{Frame: v.frame(here+"/"+string(r.Purpose), t.faults...), Base: d.path, Purpose: r.Purpose, Login: f["login"], Picker: s.picker(f)})
 }
 
 func (s *Site) choose(d door) func(*visit, form) error {

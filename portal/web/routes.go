@@ -50,7 +50,7 @@ func (s *Site) routes() []route {
 		{path: "/recover/reset", page: s.startForm(policy.Reset)},
 		{path: "/recover/unlock", page: s.startForm(policy.Unlock)},
 		{path: "/recover/change", page: s.startForm(policy.Change)},
-		{path: "/recover/start", action: s.start(recovery), fields: []field{fieldPurpose, fieldLogin, fieldCurrent}},
+		{path: "/recover/start", action: s.start(recovery), fields: s.naming(fieldPurpose, fieldLogin, fieldCurrent)},
 		{path: "/recover", page: s.dispatch(recovery)},
 		{path: "/recover/choose", action: s.choose(recovery), fields: []field{fieldFactor, fieldWhy}},
 		{path: "/recover/answer", action: s.answer(recovery), fields: []field{fieldAnswer}},
@@ -58,7 +58,7 @@ func (s *Site) routes() []route {
 		{path: "/recover/cancel", action: s.cancel(recovery)},
 
 		{path: "/signin", page: s.dispatch(signin)},
-		{path: "/signin/start", action: s.start(signin), fields: []field{maybe(fieldPurpose), maybe(fieldLogin), fieldCurrent, maybe(fieldFactor)}},
+		{path: "/signin/start", action: s.start(signin), fields: s.naming(maybe(fieldPurpose), maybe(fieldLogin), fieldCurrent, maybe(fieldFactor))},
 		{path: "/signin/choose", action: s.choose(signin), fields: []field{fieldFactor, fieldWhy}},
 		{path: "/signin/answer", action: s.answer(signin), fields: []field{fieldAnswer}},
 		{path: "/signin/cancel", action: s.cancel(signin)},

@@ -113,7 +113,7 @@ func (s *Site) kioskRoutes() []route {
 		{path: kioskHome + "/here", page: s.there(s.kioskHere)},
 
 		{path: shared.path, page: s.there(s.dispatch(shared))},
-		{path: shared.path + "/start", action: s.thereToo(s.start(shared)), fields: []field{fieldPurpose, fieldLogin, fieldCurrent}},
+		{path: shared.path + "/start", action: s.thereToo(s.start(shared)), fields: s.naming(fieldPurpose, fieldLogin, fieldCurrent)},
 		{path: shared.path + "/choose", action: s.thereToo(s.choose(shared)), fields: []field{fieldFactor, fieldWhy}},
 		{path: shared.path + "/answer", action: s.thereToo(s.answer(shared)), fields: []field{fieldAnswer}},
 		{path: shared.path + "/password", action: s.thereToo(s.password(shared)), fields: []field{fieldPassword, fieldConfirm, fieldAlso}},
@@ -195,7 +195,7 @@ func (s *Site) kioskStart(v *visit) error {
 	}
 	var offers []policy.Purpose
 	for _, p := range []policy.Purpose{policy.Reset, policy.Unlock, policy.Change} {
-		if v.device.May(kiosk.Right(p)) {
+		if s.serves(p) && v.device.May(kiosk.Right(p)) {
 			offers = append(offers, p)
 		}
 	}
@@ -245,9 +245,9 @@ func (s *Site) kioskHere(v *visit) error {
 
 func (s *Site) kioskPurpose(p policy.Purpose) func(*visit) error {
 	return func(v *visit) error {
-		if !v.device.May(kiosk.Right(p)) {
+		if !s.serves(p) || !v.device.May(kiosk.Right(p)) {
 			return v.to(kioskHome)
 		}
-		return v.page(fiber.StatusOK, &view.StartForm{Frame: v.frame(kioskHome + "/" + string(p)), Base: shared.path, Purpose: p})
+		return v.page(fiber.StatusOK, &view.StartForm{Frame: v.frame(kioskHome + "/" + string(p)), Base: shared.path, Purpose: p, Picker: s.picker(nil)})
 	}
 }

@@ -176,10 +176,17 @@ type Options struct {
 	// Kiosk registers /kiosk; nil: there are no shared screens.
 	Kiosk *Kiosk
 
-	Purposes []policy.Purpose // what GET / offers, in this order
-	Now      func() time.Time
-	Rand     io.Reader
-	Log      *slog.Logger
+	// Purposes are what GET / offers, in this order. An unlock or a change that is
+	// not among them is begun at no door.
+	Purposes []policy.Purpose
+	// Places are what a person may pick in the forms that ask who they are; none: there
+	// is no picker.
+	Places []view.Place
+	// Passwords says whom the sign-in form asks for one.
+	Passwords view.Asked
+	Now       func() time.Time
+	Rand      io.Reader
+	Log       *slog.Logger
 	// Observe is told of every request, by its route's pattern; may be nil.
 	Observe func(method, route string, status int, took time.Duration)
 	// Panicked is told where a panic was caught; may be nil.

@@ -72,20 +72,47 @@ func (f *Frame) Every(field string) []*Fault {
 	return list
 }
 
+// May says that some people must leave a field empty, which the page then says.
+func (*Frame) May(string) bool { return false }
+
+// May implements the same of a sign-in.
+func (p *SignIn) May(field string) bool { return field == "current" && p.Asked == AskSome }
+
 // Start is GET /.
 type Start struct {
 	Frame
 	Offers []policy.Purpose // reset, unlock, change, signin, in this order; the first is the green one
 }
 
+// Place is a directory as people know it. Name is what a form posts.
+type Place struct{ Name, Label string }
+
+// Picker lets a person say where their account is; without Places there is none. It posts
+// directory, which is empty for whoever leaves that to the portal.
+type Picker struct {
+	Places []Place
+	Place  string // what was picked before, to keep it after an error
+}
+
 // StartForm is GET /recover/{reset,unlock,change} and the same of the kiosk; posts
 // purpose, login (and current for change) to Base/start.
 type StartForm struct {
 	Frame
+	Picker
 	Base    string
 	Purpose policy.Purpose
 	Login   string // as typed, to keep it after an error
 }
+
+// Asked is whom a form asks for the current password: everybody, those whose directory
+// lets it be checked, or nobody.
+type Asked string
+
+const (
+	AskAll  Asked = ""
+	AskSome Asked = "some"
+	AskNone Asked = "none"
+)
 
 // SignIn is GET /signin; posts login and current to /signin/start. The passkey
 // button posts factor=passkey to /signin/start when Options is empty; with
@@ -93,6 +120,8 @@ type StartForm struct {
 // while the name is typed, and posts answer to /signin/answer.
 type SignIn struct {
 	Frame
+	Picker
+	Asked   Asked
 	Login   string
 	Options string // WebAuthn request options as JSON, with or without the publicKey wrapper
 }

@@ -50,6 +50,8 @@ func activities() []Activity {
 	return append(list, Activity{At: at(-5000), Kind: "password.changed", Outcome: "refused"})
 }
 
+var places = []Place{{"corp", "Head office"}, {"cloud", "Microsoft 365"}, {"schule", "المدرسة"}}
+
 func samples() []sample {
 	f := Frame{CSRF: "tok<en"}
 	in := Frame{CSRF: "tok", Person: "user1"}
@@ -66,6 +68,11 @@ func samples() []sample {
 		{"form-required", &StartForm{Frame: with(f, []Fault{{Field: "login", Code: "required"}}), Purpose: policy.Reset}, "start", "required"},
 		{"form-limited", &StartForm{Frame: with(f, []Fault{{Code: "limited", Retry: 90 * time.Second}}), Purpose: policy.Reset, Login: "user1"}, "start", "limited"},
 		{"signin", &SignIn{Frame: f}, "start", ""},
+		{"form-picker", &StartForm{Frame: with(f, []Fault{{Field: "login", Code: "required"}}), Purpose: policy.Reset, Picker: Picker{Places: places, Place: "cloud"}}, "start", "required"},
+		{"signin-picker", &SignIn{Frame: f, Picker: Picker{Places: places}}, "start", ""},
+		{"signin-some", &SignIn{Frame: f, Asked: AskSome}, "start", ""},
+		{"signin-some-wrong", &SignIn{Frame: with(f, fault("current", "wrong_password")), Asked: AskSome, Login: "user1"}, "start", "wrong_password"},
+		{"signin-none", &SignIn{Frame: f, Asked: AskNone}, "start", ""},
 		{"signin-conditional", &SignIn{Frame: f, Options: requestJSON}, "start", ""},
 		{"signin-wrong", &SignIn{Frame: with(f, fault("current", "wrong_password")), Login: "user1"}, "start", "wrong_password"},
 		{"choose-first", &Choose{Frame: f, Base: "/recover", Purpose: policy.Reset, Options: options(), Need: 2, Alone: true}, "choose", ""},

@@ -41,7 +41,9 @@ func stray(p Page) *Fault {
 			fields = append(fields, "current")
 		}
 	case *SignIn:
-		fields = []string{"login", "current"}
+		if fields = []string{"login", "current"}; p.Asked == AskNone {
+			fields = fields[:1]
+		}
 		if p.Options != "" {
 			fields = append(fields, "answer")
 		}

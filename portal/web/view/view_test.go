@@ -298,7 +298,7 @@ func TestMarkupInValuesIsInert(t *testing.T) {
 	r := renderer(t)
 	evil := `"><svg onload=alert(1)><script>x</script>'`
 	for _, p := range []Page{
-		&StartForm{Purpose: "reset", Login: evil, Frame: Frame{CSRF: evil, Here: evil}},
+		&StartForm{Purpose: "reset", Login: evil, Picker: Picker{Places: []Place{{evil, evil}}, Place: evil}, Frame: Frame{CSRF: evil, Here: evil}},
 		&Me{Frame: Frame{Person: evil, CSRF: evil}, Name: evil, Login: evil, Methods: []Method{{ID: evil, Kind: "totp", Name: evil}}, Recent: []Activity{{Address: evil, Kind: evil}}},
 		&Factors{Frame: Frame{Person: evil}, Methods: []Method{{ID: evil, Kind: "passkey", Name: evil}}, Editing: evil, Typed: evil},
 		&OfferTOTP{URI: "javascript:" + evil, QRPath: evil, Secret: evil, Name: evil},
