@@ -151,7 +151,7 @@ func (d *Directory) one(ctx context.Context, filter string, skip func(models.Use
 	top := int32(5)
 	var page models.UserCollectionResponseable
 	err := d.graph.ask(ctx, func(ctx context.Context) (err error) {
-		page, err = d.graph.users.Get(ctx, &users.UsersRequestBuilderGetRequestConfiguration{
+		page, err = d.graph.users().Get(ctx, &users.UsersRequestBuilderGetRequestConfiguration{
 			QueryParameters: &users.UsersRequestBuilderGetQueryParameters{Filter: &filter, Top: &top, Select: selected, Expand: manager}})
 		if err == nil && (page == nil || page.GetValue() == nil) {
 			err = errNothing
@@ -192,7 +192,7 @@ func (d *Directory) Read(ctx context.Context, old directory.User) (directory.Use
 	var got models.Userable
 	err = d.graph.ask(ctx, func(ctx context.Context) error {
 		var err error
-		got, err = d.graph.users.ByUserId(id).Get(ctx, &users.UserItemRequestBuilderGetRequestConfiguration{
+		got, err = d.graph.users().ByUserId(id).Get(ctx, &users.UserItemRequestBuilderGetRequestConfiguration{
 			QueryParameters: &users.UserItemRequestBuilderGetQueryParameters{Select: selected, Expand: manager}})
 		if err == nil && got == nil {
 			err = errNothing

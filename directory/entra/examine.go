@@ -149,7 +149,7 @@ func (d *Directory) examinePeople(ctx context.Context) directory.Finding {
 	headers.Add("ConsistencyLevel", "eventual")
 	var n int64
 	err := d.graph.ask(ctx, func(ctx context.Context) error {
-		page, err := d.graph.users.Get(ctx, &users.UsersRequestBuilderGetRequestConfiguration{Headers: headers,
+		page, err := d.graph.users().Get(ctx, &users.UsersRequestBuilderGetRequestConfiguration{Headers: headers,
 			QueryParameters: &users.UsersRequestBuilderGetQueryParameters{Top: &top, Count: &count, Filter: &filter, Select: []string{"id"}}})
 		if err == nil && (page == nil || page.GetOdataCount() == nil) {
 			err = errNothing

@@ -43,7 +43,6 @@ type graph struct {
 	base    string // https://host/v1.0
 	host    string
 	adapter *core.GraphRequestAdapterBase
-	users   *users.UsersRequestBuilder
 	tokens  *tokens
 	close   func()
 	timeout time.Duration
@@ -84,8 +83,13 @@ func newGraph(cfg Config, now func() time.Time, wait func(context.Context, time.
 		return nil, err
 	}
 	g.adapter.SetBaseUrl(g.base)
-	g.users = users.NewUsersRequestBuilderInternal(map[string]string{"baseurl": g.base}, g.adapter)
 	return g, nil
+}
+
+// users is a new builder at every call. One must not be used twice at the same time: the
+// adapter writes into the map of path parameters that its requests share.
+func (g *graph) users() *users.UsersRequestBuilder {
+	return users.NewUsersRequestBuilderInternal(map[string]string{"baseurl": g.base}, g.adapter)
 }
 
 // credential makes what the application signs in with. It calls nobody.

@@ -42,7 +42,7 @@ func (d *Directory) Methods(ctx context.Context, u directory.User) ([]directory.
 	}
 	var page models.AuthenticationMethodCollectionResponseable
 	err = d.graph.ask(ctx, func(ctx context.Context) (err error) {
-		page, err = d.graph.users.ByUserId(id).Authentication().Methods().Get(ctx, nil)
+		page, err = d.graph.users().ByUserId(id).Authentication().Methods().Get(ctx, nil)
 		if err == nil && (page == nil || page.GetValue() == nil) {
 			err = errNothing
 		}
@@ -61,7 +61,7 @@ func (d *Directory) Methods(ctx context.Context, u directory.User) ([]directory.
 
 // remover is the call that deletes a method of a kind; nil: there is none.
 func (d *Directory) remover(user, kind, id string) func(context.Context) error {
-	a := d.graph.users.ByUserId(user).Authentication()
+	a := d.graph.users().ByUserId(user).Authentication()
 	switch kind {
 	case "phone":
 		return func(ctx context.Context) error {
@@ -133,7 +133,7 @@ func (d *Directory) IssuePass(ctx context.Context, u directory.User) (directory.
 	body.SetIsUsableOnce(&once)
 	var made models.TemporaryAccessPassAuthenticationMethodable
 	err = writing(d.graph.call(ctx, func(ctx context.Context) (err error) {
-		made, err = d.graph.users.ByUserId(id).Authentication().TemporaryAccessPassMethods().Post(ctx, body, nil)
+		made, err = d.graph.users().ByUserId(id).Authentication().TemporaryAccessPassMethods().Post(ctx, body, nil)
 		if err == nil && (made == nil || text(made.GetTemporaryAccessPass()) == "") {
 			err = fmt.Errorf("%w: %w: a pass was made and not shown", directory.ErrUnavailable, directory.ErrUncertain)
 		}

@@ -50,9 +50,9 @@ func (d *Directory) pages(ctx context.Context, q *users.UsersRequestBuilderGetQu
 		var page models.UserCollectionResponseable
 		err := d.graph.ask(ctx, func(ctx context.Context) (err error) {
 			if next == "" {
-				page, err = d.graph.users.Get(ctx, &users.UsersRequestBuilderGetRequestConfiguration{QueryParameters: q})
+				page, err = d.graph.users().Get(ctx, &users.UsersRequestBuilderGetRequestConfiguration{QueryParameters: q})
 			} else {
-				page, err = d.graph.users.WithUrl(next).Get(ctx, nil)
+				page, err = d.graph.users().WithUrl(next).Get(ctx, nil)
 			}
 			if err == nil && (page == nil || page.GetValue() == nil) {
 				err = errNothing

@@ -134,7 +134,7 @@ func firstOf(s []string) string {
 }
 
 func (d *Directory) memberships(ctx context.Context, id string) (groups []string, why string, err error) {
-	at := d.graph.users.ByUserId(id).TransitiveMemberOf()
+	at := d.graph.users().ByUserId(id).TransitiveMemberOf()
 	next := ""
 	for range maxPages {
 		var page models.DirectoryObjectCollectionResponseable

@@ -35,7 +35,7 @@ func (d *Directory) SetPassword(ctx context.Context, u directory.User, pw direct
 		profile.SetForceChangePasswordNextSignIn(&must)
 		body := models.NewUser()
 		body.SetPasswordProfile(profile)
-		_, err := d.graph.users.ByUserId(id).Patch(ctx, body, nil)
+		_, err := d.graph.users().ByUserId(id).Patch(ctx, body, nil)
 		return err
 	})
 	var said *failure
@@ -54,7 +54,7 @@ func (d *Directory) RevokeSessions(ctx context.Context, u directory.User) error 
 		return err
 	}
 	return writing(d.graph.call(ctx, func(ctx context.Context) error {
-		r, err := d.graph.users.ByUserId(id).RevokeSignInSessions().PostAsRevokeSignInSessionsPostResponse(ctx, nil)
+		r, err := d.graph.users().ByUserId(id).RevokeSignInSessions().PostAsRevokeSignInSessionsPostResponse(ctx, nil)
 		if err == nil && (r == nil || !truth(r.GetValue())) {
 			err = errNothing
 		}
