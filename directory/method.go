@@ -26,6 +26,13 @@ type MethodKeeper interface {
 	Registered(ctx context.Context, each func(Registration) error) error
 }
 
+// PassGiver says whether IssuePass gives u a pass as far as the configuration goes,
+// without asking the directory: a button that never works is not shown. Who does not
+// have it gives none.
+type PassGiver interface {
+	GivesPasses(u User) bool
+}
+
 // Method is one way of u to prove who they are.
 type Method struct {
 	ID   string
@@ -86,6 +93,12 @@ func (s *Set) IssuePass(ctx context.Context, u User) (Pass, error) {
 		return Pass{}, err
 	}
 	return d.IssuePass(ctx, u)
+}
+
+// GivesPasses implements PassGiver.
+func (s *Set) GivesPasses(u User) bool {
+	d, err := able[PassGiver](s, u)
+	return err == nil && d.GivesPasses(u)
 }
 
 // Registered implements MethodKeeper: of every directory that has such a report.

@@ -11,7 +11,7 @@ import (
 // next page, whichever it is, and does not come back when the account does.
 func TestASessionEndsWithItsAccount(t *testing.T) {
 	t.Parallel()
-	for _, path := range []string{"/me", "/me/factors", "/me/activity", "/me/factors/cred1/remove"} {
+	for _, path := range []string{"/me", "/me/factors", "/me/activity", "/me/factors/cred1/remove", "/me/methods", "/me/methods/tel/remove"} {
 		h := open(t)
 		b := h.signedIn()
 		h.own.ended = enrol.ErrEnded
@@ -19,7 +19,7 @@ func TestASessionEndsWithItsAccount(t *testing.T) {
 		h.own.ended = nil
 		b.get("/me").leads(t, "/signin")
 	}
-	for _, path := range []string{"/me/factors/totp/offer", "/me/factors/cred1/remove"} {
+	for _, path := range []string{"/me/factors/totp/offer", "/me/factors/cred1/remove", "/me/methods/tel/remove"} {
 		h := open(t)
 		b := h.signedIn()
 		b.get("/me/factors")

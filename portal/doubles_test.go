@@ -31,6 +31,11 @@ type own struct {
 	calls   []string
 	groups  []string // that Still reads
 	ended   error    // of Still
+
+	kept    *enrol.Kept // nil: the directory keeps nothing
+	away    error       // of Kept
+	refused error       // of what is done to it
+	spent   map[string]bool
 }
 
 func (o *own) Still(_ context.Context, w enrol.Who) (directory.User, error) {

@@ -30,6 +30,8 @@ func (h *house) posts() map[string][]string {
 		"/me/factors/:id/rename":  {"name", "Phone"},
 		"/me/factors/:kind/offer": {},
 		"/me/notme":               {},
+		"/me/methods/:id/remove":  {},
+		"/me/pass":                {"once", anyOnce},
 		"/approve/:token":         {"decision", "no", "note", "I know nothing of it"},
 		"/notme/:token":           {},
 		"/link/:token":            {"current", "Current-1"},

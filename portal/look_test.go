@@ -198,7 +198,17 @@ func places() map[string]func(*house) (visitor, node) {
 			v, _ := mine("/me/factors/totp/offer", []string{}...)(h)
 			return v, v.read(v.post("/me/factors/totp/enrol", "answer", "000000", "name", "Phone"))
 		},
+		"kept": keeping(mine("/me/methods")), "me with kept": keeping(mine("/me")), "remove kept": keeping(mine("/me/methods/tel/remove")),
+		"pass":     keeping(mine("/me/pass", "once", anyOnce)),
 		"bad name": mine("/me/factors/cred1/rename", "name", ""),
+	}
+}
+
+// keeping reaches a place in a house whose directory keeps methods.
+func keeping(reach func(*house) (visitor, node)) func(*house) (visitor, node) {
+	return func(h *house) (visitor, node) {
+		h.own.keeping()
+		return reach(h)
 	}
 }
 

@@ -216,7 +216,8 @@ func (p *program) build(extras extras) error {
 		return err
 	}
 	own, err := enrol.New(enrol.Options{Directory: p.people, Policy: p.policy, Store: p.db, Accounts: p.db, Threats: p.db, Factors: enrollers, Now: p.now, Rand: rand.Reader, Fresh: freshProof,
-		Operators: p.cfg.Alerts.Mail, Incident: func() { p.metrics.Alarm("not_me") }, Campaign: p.cfg.Enrolment.Campaign(p.cfg.zone)})
+		Operators: p.cfg.Alerts.Mail, Incident: func() { p.metrics.Alarm("not_me") }, Campaign: p.cfg.Enrolment.Campaign(p.cfg.zone),
+		Keeping: enrol.Keeping{Limits: limits, Spent: p.db, Rules: p.policy}})
 	if err != nil {
 		return err
 	}

@@ -19,7 +19,7 @@ import (
 )
 
 // Directory is one tenant. It implements directory.Directory, Revoker, Resolver,
-// Lister, Searcher, MethodKeeper, Copier and Examiner, and is safe for concurrent use.
+// Lister, Searcher, MethodKeeper, PassGiver, Copier and Examiner, and is safe for concurrent use.
 type Directory struct {
 	name  string
 	cfg   Config
@@ -39,6 +39,7 @@ var (
 	_ directory.Lister       = (*Directory)(nil)
 	_ directory.Searcher     = (*Directory)(nil)
 	_ directory.MethodKeeper = (*Directory)(nil)
+	_ directory.PassGiver    = (*Directory)(nil)
 	_ directory.Copier       = (*Directory)(nil)
 	_ directory.Linker       = (*Directory)(nil)
 	_ directory.Examiner     = (*Directory)(nil)

@@ -203,6 +203,9 @@ func TestMethodsAndPasses(t *testing.T) {
 	if _, err := open(t, none).IssuePass(t.Context(), u); !errors.Is(err, directory.ErrUnsupported) {
 		t.Errorf("where none are given: %v", err)
 	}
+	if open(t, none).GivesPasses(u) || !open(t, config(s)).GivesPasses(u) {
+		t.Error("whether passes are given is told wrongly")
+	}
 }
 
 // finding is the one of a check whose text holds some words.

@@ -91,10 +91,16 @@ func (s *Service) freeze(ctx context.Context, u directory.User, e audit.Event, l
 	if errors.Is(err, notify.ErrNoLink) {
 		return ErrNoLink
 	}
-	if err == nil && s.Incident != nil {
+	if err != nil {
+		return err
+	}
+	if s.Incident != nil {
 		s.Incident()
 	}
-	return err
+	if u.Login != "" {
+		s.endPass(ctx, u, e, "not_me") // with which whoever it was could still sign in elsewhere
+	}
+	return nil
 }
 
 // ErrNoLink: the link opens nothing, or not any more.

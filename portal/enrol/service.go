@@ -21,7 +21,7 @@ type Policy interface {
 	Eligible(u directory.User) string
 }
 
-// Options are the parts a Service is made of; all are required.
+// Options are the parts a Service is made of; all are required but where it says so.
 type Options struct {
 	Directory directory.Directory
 	Policy    Policy
@@ -37,8 +37,11 @@ type Options struct {
 	// Campaign is how people are brought to enrol something; only its snooze and
 	// deadline are looked at.
 	Campaign Campaign
-	Now      func() time.Time
-	Rand     io.Reader
+	// Keeping is for what a directory keeps itself; the zero value: none of that is
+	// shown or acted on.
+	Keeping Keeping
+	Now     func() time.Time
+	Rand    io.Reader
 	// Fresh is how old a proof may be for adding or removing something.
 	Fresh time.Duration
 }

@@ -69,6 +69,8 @@ type Config struct {
 	Ask          Rate `yaml:"ask"`           // approvals one person asks for
 	Asked        Rate `yaml:"asked"`         // approvals one person is asked for
 	DeskSearch   Rate `yaml:"desk_search"`   // searches of one technician, each pause in typing counts
+	Pass         Rate `yaml:"pass"`          // temporary passes one person asks for
+	Method       Rate `yaml:"method"`        // sign-in methods of a tenant that one person takes away
 	// Accounts is a tripwire: failures on more different accounts than this
 	// close the door to a client address until the period is over.
 	Accounts Rate `yaml:"accounts"`
@@ -95,6 +97,8 @@ func DefaultConfig() Config {
 		Ask:          Rate{2, time.Hour},
 		Asked:        Rate{10, 24 * time.Hour},
 		DeskSearch:   Rate{120, time.Minute},
+		Pass:         Rate{3, time.Hour},
+		Method:       Rate{20, time.Hour},
 		Accounts:     Rate{50, time.Hour},
 		Failures:     Rate{300, 10 * time.Minute},
 		Remember:     100_000,
@@ -109,6 +113,7 @@ type entry struct {
 func (c Config) table() []entry {
 	return []entry{{Address, c.Address}, {Page, c.Page}, {Start, c.Start}, {StartAccount, c.StartAccount}, {Answer, c.Answer},
 		{Send, c.Send}, {SendDay, c.SendDay}, {Destination, c.Destination}, {SendGlobal, c.SendGlobal}, {Ask, c.Ask}, {Asked, c.Asked}, {DeskSearch, c.DeskSearch},
+		{Pass, c.Pass}, {Method, c.Method},
 		{Accounts, c.Accounts}, {Failures, c.Failures}}
 }
 

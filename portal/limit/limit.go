@@ -41,6 +41,8 @@ const (
 	Accounts     Name = "accounts"
 	Failures     Name = "failures"
 	DeskSearch   Name = "desk_search"
+	Pass         Name = "pass"
+	Method       Name = "method"
 )
 
 // pair counts the failures of one address on one account; it is no limit.

@@ -43,6 +43,8 @@ func judge(err error) trouble {
 		refusal *directory.Refusal
 		badForm *errForm
 		no      *desk.Refused
+		undone  *enrol.Undone
+		young   *enrol.TooNew
 		http    *fiber.Error
 	)
 	switch {
@@ -71,6 +73,14 @@ func judge(err error) trouble {
 
 	case errors.Is(err, enrol.ErrThreat):
 		return trouble{status: fiber.StatusForbidden, code: "not_found", faults: []view.Fault{{Code: "threat"}}}
+	case errors.As(err, &undone):
+		return notDone(undone)
+	case errors.As(err, &young) && young.Until.IsZero():
+		return trouble{status: fiber.StatusForbidden, code: "not_found", faults: []view.Fault{{Code: "pass_weak"}}}
+	case errors.As(err, &young):
+		return trouble{status: fiber.StatusForbidden, code: "not_found", faults: []view.Fault{{Code: "pass_new", Until: young.Until}}}
+	case errors.Is(err, enrol.ErrSpent):
+		return trouble{status: fiber.StatusConflict, code: "conflict", faults: []view.Fault{{Code: "pass_spent"}}}
 	case errors.As(err, &no):
 		return trouble{status: fiber.StatusForbidden, code: "not_found", faults: []view.Fault{{Code: "desk_" + no.Reason}}}
 	case errors.As(err, &limited):
@@ -102,6 +112,19 @@ func judge(err error) trouble {
 func on(field string, f view.Fault) trouble {
 	f.Field = field
 	return trouble{status: fiber.StatusUnprocessableEntity, code: "conflict", faults: []view.Fault{f}}
+}
+
+// notDone is what the directory did not say it did. All but what it does not allow at
+// all the operator must hear of: a right is missing, or it was down.
+func notDone(no *enrol.Undone) trouble {
+	t := trouble{status: fiber.StatusForbidden, code: "not_found", faults: []view.Fault{{Code: "kept_" + no.Code}}, log: no.Code != "unsupported"}
+	switch no.Code {
+	case "gone":
+		t.status, t.code = fiber.StatusConflict, "conflict"
+	case "unavailable", "uncertain":
+		t.status, t.code = fiber.StatusServiceUnavailable, "unavailable"
+	}
+	return t
 }
 
 func slow(retry time.Duration) trouble {

@@ -67,7 +67,7 @@ func (s *Site) me(v *visit, p access.Principal) error {
 		return &down{err}
 	}
 	return v.page(fiber.StatusOK, &view.Me{Frame: v.frame(""), Name: p.User.Name, Login: p.User.Login,
-		Methods: have.list, Ways: have.ways(""), Strong: have.strong(), Recent: lines(recent)})
+		Methods: have.list, Ways: have.ways(""), Strong: have.strong(), Kept: s.keeps(v, p), Recent: lines(recent)})
 }
 
 func (s *Site) factors(v *visit, p access.Principal) error {

@@ -72,6 +72,10 @@ func (s *Site) routes() []route {
 		{path: "/me/factors/:kind/offer", action: s.owned(s.offer), fields: []field{maybe(fieldReplace)}},
 		{path: "/me/factors/:kind/enrol", action: s.owned(s.enrol), fields: []field{fieldAnswer, maybe(fieldName)}},
 
+		{path: keptPath, page: s.own(s.kept)},
+		{path: keptPath + "/:id/remove", page: s.own(s.confirmRemoveKept), action: s.owned(s.removeKept)},
+		{path: "/me/pass", action: s.owned(s.pass), fields: []field{fieldOnce}},
+
 		{path: "/me/notme", action: s.owned(s.notMine)},
 
 		{path: "/approve/:token", page: s.asked, action: s.decide, fields: []field{maybe(fieldDecision), maybe(fieldNumber), maybe(fieldFactor), maybe(fieldAnswer), maybe(fieldNote)}},

@@ -89,6 +89,14 @@ type SetUps interface {
 	Enrol(ctx context.Context, w enrol.Who, kind verify.Kind, answer []byte, name string) (enrol.Offer, error)
 }
 
+// Kept is what the directory keeps of how somebody signs in elsewhere.
+type Kept interface {
+	// Kept is directory.ErrUnsupported where it keeps nothing.
+	Kept(ctx context.Context, w enrol.Who) (enrol.Kept, error)
+	RemoveKept(ctx context.Context, w enrol.Who, id string) error
+	Pass(ctx context.Context, w enrol.Who, once string) (directory.Pass, error)
+}
+
 // Reports are what is remembered of an account, and "this wasn't me".
 type Reports interface {
 	Standing(ctx context.Context, w enrol.Who) (access.Standing, error)
@@ -107,6 +115,7 @@ type Links interface {
 type Enrol interface {
 	Factors
 	SetUps
+	Kept
 	Reports
 	Links
 }

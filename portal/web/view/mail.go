@@ -41,7 +41,8 @@ func notices() []string {
 	return []string{"password_changed", "account_unlocked", "factor_added", "factor_removed", "recovery_codes_replaced", "signin_new",
 		"contacts_changed", "limit_reached", "too_often", "account_frozen", "account_unfrozen", "approval_request", "approval_denied", "incident", "approval_alarm",
 		"invitation", "reminder",
-		"caller_verified", "sessions_ended", "factor_replace", "invitation_sent", "change_required", "desk_frozen", "desk_claim", "desk_done", "desk_alarm", "threat_raised", "threat_lowered", "kiosk_changed", "kiosk_copied"}
+		"caller_verified", "sessions_ended", "factor_replace", "invitation_sent", "change_required", "desk_frozen", "desk_claim", "desk_done", "desk_alarm", "threat_raised", "threat_lowered", "kiosk_changed", "kiosk_copied",
+		"method_removed", "pass_issued"}
 }
 
 // others are those that do not tell somebody of their own account, or of what
@@ -80,7 +81,7 @@ func (s *set) readMails(src sources, funcs template.FuncMap) error {
 // Args are "code" and "minutes" for the template code; for the notices "login",
 // "at" (RFC 3339), "address", "door", "proofs" (kinds with commas), "receipt",
 // "purpose", "kind", "name", "requester", "approver", "note", "until", "deadline",
-// "ends", "technician", "what" (kind of an event), "screen" (a kiosk), "ticket", and the paths "notme",
+// "ends", "technician", "method" (as directory.Method has it), "what" (kind of an event), "screen" (a kiosk), "ticket", and the paths "notme",
 // "approve", "invite", "snooze" and "claim" of those pages, each of which may be
 // missing.
 func (r *Renderer) Mail(m notify.Message) (notify.Rendered, error) {
@@ -177,7 +178,7 @@ func (s *set) facts(m notify.Message) []fact {
 	add("mail.note", m.Args["note"], false)
 	if until := rfc3339(m.Args["until"]); !until.IsZero() {
 		key := "approve.until"
-		if m.Template == "invitation" {
+		if m.Template == "invitation" || m.Template == "pass_issued" {
 			key = "mail.good_until"
 		}
 		add(key, s.bundle.DateTime(s.lang.Tag, until)+" ("+s.bundle.Zone()+")", false)
@@ -194,6 +195,9 @@ func (s *set) facts(m notify.Message) []fact {
 			value += " (" + n + ")"
 		}
 		add("mail.method", value, false)
+	}
+	if kind := m.Args["method"]; kind != "" {
+		add("mail.kept", s.keptKind(kind), false)
 	}
 	if at := rfc3339(m.Args["at"]); !at.IsZero() {
 		add("mail.when", s.bundle.DateTime(s.lang.Tag, at)+" ("+s.bundle.Zone()+")", false)

@@ -305,6 +305,7 @@ type Me struct {
 	// (complete sets of proofs, as policy counts them).
 	Ways   int
 	Strong bool // a passkey is among them
+	Kept   *KeptList
 	Recent []Activity
 }
 

@@ -38,6 +38,11 @@ func methods() []Method {
 	}
 }
 
+func keptMethods() []KeptMethod {
+	return []KeptMethod{{Kind: "password"}, {ID: "k1", Kind: "phone", Name: "••••90"}, {ID: "k2", Kind: "microsoftAuthenticator", Name: "Pixel <8>"}, {ID: "k3", Kind: "temporaryAccessPass"},
+		{ID: "k4", Kind: "fido2", Name: "Blue key"}, {ID: "k5", Kind: "softwareOath"}, {ID: "k6", Kind: "windowsHelloForBusiness", Name: "LAPTOP-7"}, {ID: "k7", Kind: "email", Name: "a••••@example.org"}, {Kind: "neverHeardOf"}}
+}
+
 func options() []Option {
 	return []Option{{Kind: verify.Passkey}, {Kind: verify.TOTP}, {Kind: verify.YubiKey}, {Kind: verify.Email}, {Kind: verify.SMS}, {Kind: verify.RecoveryCode}, {Kind: verify.Approval, Reason: "needs_other_first"}}
 }
@@ -133,6 +138,14 @@ func samples() []sample {
 		{"offer-codes", &OfferCodes{Frame: in, Codes: []string{"A1B2-C3D4-E5F6-G7H8", "J1K2-M3N4-P5Q6-R7S8", "T1V2-W3X4-Y5Z6-0789"}, Login: "user1", Made: sampleNow, Replace: true}, "offer", ""},
 		{"remove", &Remove{Frame: in, Method: methods()[0], Ways: 2}, "remove", ""},
 		{"remove-wrong", &Remove{Frame: with(in, []Fault{{Code: "conflict"}}), Method: methods()[1]}, "remove", "conflict"},
+		{"me-kept", &Me{Frame: in, Name: "Ada Lovelace", Login: "user1", Methods: methods(), Ways: 3, Kept: &KeptList{Methods: keptMethods(), Passes: true}}, "me", ""},
+		{"me-kept-away", &Me{Frame: in, Name: "Ada Lovelace", Login: "user1", Ways: 3, Kept: &KeptList{Away: true}}, "me", ""},
+		{"kept", &Kept{Frame: in, KeptList: KeptList{Methods: keptMethods(), Passes: true}, Once: "o"}, "methods", ""},
+		{"kept-none", &Kept{Frame: in}, "methods", ""},
+		{"kept-away", &Kept{Frame: in, KeptList: KeptList{Away: true}}, "methods", ""},
+		{"kept-remove", &RemoveKept{Frame: in, Method: keptMethods()[1]}, "remove", ""},
+		{"kept-remove-last", &RemoveKept{Frame: in, Method: keptMethods()[2], Last: true}, "remove", ""},
+		{"pass", &Pass{Frame: in, Value: "r&B7<x9Q!", Until: at(60)}, "pass", ""},
 		{"activity", &ActivityLog{Frame: in, Rows: activities(), Older: "/me/activity?before=7"}, "activity", ""},
 		{"activity-none", &ActivityLog{Frame: in}, "activity", ""},
 		{"demo", &Demo{Frame: f, LDAP: "ldaps://127.0.0.1:6360", CAFile: "/tmp/postern/ca.pem",
@@ -140,6 +153,10 @@ func samples() []sample {
 				{Login: "locked1", Name: "Grace Hopper", Password: "Correct-Horse-2", What: "locked"}},
 			Inbox: []DemoMessage{{At: sampleNow, Channel: "mail", To: "user1@example.org", Subject: "Your code", Text: "ABCD-EFGH\nonce"}, {At: sampleNow, Channel: "sms", To: "+49 555 0100", Text: "ABCD"}}}, "demo", ""},
 		{"demo-empty", &Demo{Frame: f}, "demo", ""},
+	}
+	for _, c := range []string{"kept_denied", "kept_unsupported", "kept_gone", "kept_unavailable", "kept_uncertain", "pass_new", "pass_weak", "pass_spent"} {
+		p := &Kept{Frame: with(in, []Fault{{Code: c, Until: at(60)}}), KeptList: KeptList{Methods: keptMethods()[:2], Passes: true}, Once: "o"}
+		list = append(list, sample{"kept-" + c, p, "methods", c})
 	}
 	for _, k := range []verify.Kind{verify.Passkey, verify.TOTP, verify.YubiKey, verify.Email, verify.SMS, verify.RecoveryCode, verify.Password} {
 		a := &Answer{Frame: f, Base: "/recover", Purpose: policy.Reset, Kind: k, Until: at(10), Others: options()}

@@ -236,7 +236,7 @@ func pages() []Page {
 	return []Page{&Start{}, &StartForm{Purpose: "reset"}, &SignIn{}, &Choose{Purpose: "reset", Need: 1}, &Answer{Purpose: "reset", Kind: "totp"}, &Wait{Purpose: "reset"}, &ApproveFirst{}, &Approve{Purpose: "reset"}, &ApproveUnfit{}, &NotMe{}, &Welcome{}, &Snooze{}, &Link{},
 		&NewPassword{Purpose: "reset"}, &Applying{Purpose: "reset"}, &Done{Purpose: "reset"}, &Refused{Purpose: "reset"},
 		&Expired{Purpose: "reset"}, &ErrorPage{}, &Me{}, &Factors{}, &OfferTOTP{}, &OfferPasskey{}, &OfferYubiKey{}, &OfferCodes{},
-		&Remove{Method: Method{Kind: "totp"}}, &ActivityLog{}, &Help{Topic: Topics()[0]}, &Demo{},
+		&Remove{Method: Method{Kind: "totp"}}, &Kept{}, &RemoveKept{}, &Pass{}, &ActivityLog{}, &Help{Topic: Topics()[0]}, &Demo{},
 		&DeskIndex{}, &DeskPeople{Found: []Hit{{}}}, &DeskPerson{}, &DeskCase{Purpose: "reset", Stage: "code"}, &DeskHold{Purpose: "reset", Waiting: Waiting{Reasons: []string{""}}}, &DeskEvidence{Purpose: "reset", Door: "desk"}, &DeskProof{}, &DeskPolicy{Who: &Explained{}}, &DeskCoverage{Count: &Count{}}, &DeskThreat{Frame: Frame{Threat: &Threat{}}}, &DeskDoctor{Groups: []FindingGroup{{Severity: "ok", Findings: []Finding{{}}}}},
 		&DeskFigures{Shown: &Figures{Coverage: &Count{}}}, &DeskLists{}, &DeskList{List: "locked", People: []ListedRow{{}}},
 		&KioskStart{}, &KioskShut{}, &KioskRegister{}, &DeskKiosks{}, &DeskKiosk{Row: KioskRow{Way: "key"}}, &DeskKioskGiven{}, &KioskHelp{Step: "ask"}, &KioskPhone{Purpose: "reset", Step: "wait"}, &Phone{}}

@@ -65,6 +65,7 @@ func (w *words) funcs() template.FuncMap {
 		"stamped": func(t time.Time) bool { return !t.IsZero() }, "troubles": troubles, "wrongs": wrongs, "moves": moves, "running": running,
 		"answerlead": w.answerLead, "refusal": refusal, "problem": problem, "problemlead": w.problemLead, "temporary": temporary,
 		"methodname": w.methodName, "methodfacts": w.methodFacts, "cooling": func(m Method) bool { return !m.Cooling.IsZero() },
+		"keptkind": w.keptKind, "keptname": w.keptName, "kepticon": keptIcon,
 		"activity": w.activity, "where": w.where, "topics": Topics, "questions": w.questions,
 		"unfit": unfit, "origin": w.origin, "names": w.names, "settles": func(p *Choose) bool { return !p.Settles.IsZero() }, "replaceable": replaceable,
 		"phrases": func(p []string) string { return strings.Join(p, "|") }, "words": func(p []string) string { return strings.Join(p, "|") },
