@@ -100,7 +100,7 @@ func (d *demo) copies(ctx context.Context) ([]graphstub.Person, error) {
 	return out, nil
 }
 
-// addTenant makes the tenant the second directory, and lets its people sign in to the
+// addTenant makes the tenant the second directory, lets people pick one, and lets its people sign in to the
 // portal without a password, which a tenant lets nobody check.
 func (d *demo) addTenant(cfg *Config) {
 	c := entra.DefaultConfig()
@@ -108,7 +108,8 @@ func (d *demo) addTenant(cfg *Config) {
 	c.Authority, c.Graph, c.CAFile, c.PassMinutes = d.tenant.URL(), d.tenant.Graph(), d.tenant.CAFile(), 60
 	c.LinkAttribute = "employeeId"
 	cfg.Directories[0].AD.LinkAttribute = "employeeID"
-	cfg.Directories = append(cfg.Directories, Directory{Name: demoTenant, Entra: &c, SyncedFrom: []string{demoDirectory}})
+	cfg.Directories = append(cfg.Directories, Directory{Name: demoTenant, Label: "Microsoft 365", Entra: &c, SyncedFrom: []string{demoDirectory}})
+	cfg.Picker, cfg.Directories[0].Label = true, "Head office"
 	any := verify.Kind("")
 	cfg.Policy.Rules = append(cfg.Policy.Rules, policy.Rule{Name: "a tenant checks no passwords", Purposes: []policy.Purpose{policy.SignIn}, Directories: []string{demoTenant},
 		Plan: policy.RulePlan{PlanConfig: policy.PlanConfig{First: &any, Allowed: []verify.Kind{verify.Passkey, verify.TOTP, verify.RecoveryCode, verify.Email}}}})

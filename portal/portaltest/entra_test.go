@@ -99,10 +99,11 @@ func (y *tenancy) app(login string) string {
 
 // proven walks a reset of who is typed, with the proofs of the person it is, to the page
 // for the new password.
-func (y *tenancy) proven(tab *Tab, typed, person string) {
+func (y *tenancy) proven(tab *Tab, typed, picked, person string) {
 	y.t.Helper()
 	tab.Open("/recover/reset")
 	tab.Fill("login", typed)
+	tab.Set("directory", picked)
 	tab.Submit()
 	tab.WantStep("choose")
 	tab.Choose("totp")
@@ -167,7 +168,7 @@ func TestATenantsPeopleGetBackIn(t *testing.T) {
 		if !y.listed(b, person.Password) {
 			t.Fatal("the page does not show the password of before")
 		}
-		y.proven(tab, person.Login, person.Login)
+		y.proven(tab, person.Login, "", person.Login)
 		rules := " " + tab.Eval(plainRules) + " "
 		for _, rule := range []string{" too_short8 ", " complexity3 ", " characters ", " quality "} {
 			if !strings.Contains(rules, rule) {
@@ -202,7 +203,7 @@ func TestATenantsPeopleGetBackIn(t *testing.T) {
 
 	t.Run("synced people, where they come from", func(t *testing.T) {
 		tab, person := b.Tab(t, y.p.URL, false), y.people["user5"]
-		y.proven(tab, "user5@example.org", "user5")
+		y.proven(tab, "user5@example.org", "cloud", "user5")
 		if rules := tab.Eval(plainRules); strings.Contains(rules, "characters") {
 			t.Errorf("the rules are the tenant's: %s", rules)
 		}
