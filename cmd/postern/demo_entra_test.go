@@ -122,3 +122,19 @@ func TestAPersonsAccountsOnBothSidesAreResetTogether(t *testing.T) {
 		t.Errorf("resets in the record: %q", rests)
 	}
 }
+
+// What people registered with the tenant itself is counted beside what they set up here.
+func TestOperatorsSeeWhatIsRegisteredWithTheTenant(t *testing.T) {
+	r := startDemoWith(t, t.TempDir(), true)
+	w := r.visit()
+	w.enter(r.person("operator1"))
+	w.open("/desk/coverage", "coverage")
+	if err := w.Post("/desk/coverage"); err != nil {
+		t.Fatal(err)
+	}
+	w.until("/desk/coverage", "coverage")
+	w.says("Registered with the directory itself", "people can prove more than a password there", "microsoftAuthenticatorPush", "Everybody in the directory is counted")
+	if err := w.Get("/desk/coverage.csv"); err != nil || !strings.Contains(w.Page.Body, ",microsoftAuthenticatorPush\n") {
+		t.Errorf("the file does not have it (%v):\n%s", err, w.Page.Body)
+	}
+}

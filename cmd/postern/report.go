@@ -127,6 +127,7 @@ func (r coverageReport) text(w io.Writer) {
 		fmt.Fprintf(w, "  %6d %s\n", r.Factors[k], k)
 	}
 	fmt.Fprintf(w, "\nrecovery codes left: %d; people with fewer than %d left: %d\n", r.CodesLeft, enrol.FewCodes, r.FewCodes)
+	r.registered(w)
 	if r.Gone > 0 || len(r.NotServed) > 0 {
 		fmt.Fprintln(w, "\nnot counted above")
 	}
@@ -135,6 +136,23 @@ func (r coverageReport) text(w io.Writer) {
 	}
 	if r.Gone > 0 {
 		fmt.Fprintf(w, "  %6d gone from the directory\n", r.Gone)
+	}
+}
+
+// registered is what people have with a directory itself.
+func (r coverageReport) registered(w io.Writer) {
+	switch t := r.Registered; {
+	case t == nil:
+	case t.Failed != "":
+		fmt.Fprintf(w, "\nregistered with the directory itself: its report could not be read\n  %s\n", oneLine(t.Failed))
+	default:
+		fmt.Fprintf(w, "\nregistered with the directory itself (its own report, which may be hours old)\n  %6d of %d can prove more than a password there\n", t.Ready, t.People)
+		for _, k := range slices.Sorted(maps.Keys(t.Kinds)) {
+			fmt.Fprintf(w, "  %6d %s\n", t.Kinds[k], oneLine(k))
+		}
+		if t.Others > 0 {
+			fmt.Fprintf(w, "  %6d more in the report are not served as accounts of that directory\n", t.Others)
+		}
 	}
 }
 

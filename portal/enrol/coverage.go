@@ -79,6 +79,8 @@ type Coverage struct {
 	Outside map[string]int
 	// Rolls are the lists of those whom the policy serves, frozen ones too.
 	Rolls directory.Rolls
+	// Report is what people registered with a directory itself.
+	Report Report
 }
 
 // Covered is one person, and the ways open to them.
@@ -164,6 +166,7 @@ func (s Survey) Coverage(ctx context.Context) (Coverage, error) {
 	if err != nil {
 		return Coverage{}, err
 	}
+	out.Report = s.report(ctx)
 	for i, a := range answers {
 		out.add(ids[i], a, len(held[ids[i]]) > 0)
 	}

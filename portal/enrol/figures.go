@@ -6,8 +6,8 @@ import (
 	"postern/verify"
 )
 
-// Figures count a Coverage. People, and all that follows but the last two, are
-// those whom the portal serves.
+// Figures count a Coverage. People, and all that follows before NotServed, are those
+// whom the portal serves.
 type Figures struct {
 	People         int                 `json:"people"`
 	CanRecover     int                 `json:"can_recover"`
@@ -19,7 +19,9 @@ type Figures struct {
 	CodesLeft      int                 `json:"codes_left"` // recovery codes of all
 	FewCodes       int                 `json:"few_codes"`  // people who have some, and fewer than FewCodes
 	NotServed      map[string]int      `json:"not_served"` // by why
-	Gone           int                 `json:"gone"`
+	// Registered is what people registered with a directory itself; nil: none tells.
+	Registered *Registered `json:"registered,omitempty"`
+	Gone       int         `json:"gone"`
 }
 
 // FewCodes is when somebody should make new ones.
@@ -28,7 +30,7 @@ const FewCodes = 3
 // Figures counts everybody.
 func (c Coverage) Figures() Figures {
 	f := c.figures(func(Covered) bool { return true })
-	f.Gone = len(c.Gone)
+	f.Gone, f.Registered = len(c.Gone), c.registered()
 	for why, n := range c.Outside {
 		f.NotServed[why] += n
 	}

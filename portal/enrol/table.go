@@ -35,6 +35,8 @@ type Row struct {
 	Newest    time.Time           `json:"newest,omitzero"`
 	Reminded  time.Time           `json:"reminded,omitzero"`
 	Snoozed   time.Time           `json:"snoozed_until,omitzero"`
+	// Registered is what they have with the directory itself, by its own names.
+	Registered []string `json:"registered,omitempty"`
 }
 
 // Lines are all accounts: those the portal serves, those it does not, and those
@@ -46,7 +48,9 @@ func (c Coverage) Lines() []Row {
 		if len(p.Ways) == 0 {
 			status = CannotRecover
 		}
-		lines = append(lines, line(p, status))
+		l := line(p, status)
+		l.Registered = c.Report.Of[p.ID].Kinds
+		lines = append(lines, l)
 	}
 	for _, p := range c.Unserved {
 		lines = append(lines, line(p, NotServed+":"+p.Unserved))
@@ -70,11 +74,11 @@ func line(p Covered, status string) Row {
 
 // WriteCSV writes a line for each account (audit.WriteTable).
 func (c Coverage) WriteCSV(w io.Writer) error {
-	head := []string{"login", "name", "status", "factors", "ways", "codes_left", "oldest", "newest", "id", "reminded", "snoozed_until"}
+	head := []string{"login", "name", "status", "factors", "ways", "codes_left", "oldest", "newest", "id", "reminded", "snoozed_until", "registered"}
 	return audit.WriteTable(w, head, func(yield func([]string) bool) {
 		for _, l := range c.Lines() {
 			if !yield([]string{l.Login, l.Name, l.Status, join(slices.Sorted(maps.Keys(l.Factors)), " "), ways(l.Ways),
-				strconv.Itoa(l.CodesLeft), stamp(l.Oldest), stamp(l.Newest), string(l.ID), stamp(l.Reminded), stamp(l.Snoozed)}) {
+				strconv.Itoa(l.CodesLeft), stamp(l.Oldest), stamp(l.Newest), string(l.ID), stamp(l.Reminded), stamp(l.Snoozed), strings.Join(l.Registered, " ")}) {
 				return
 			}
 		}

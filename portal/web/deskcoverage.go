@@ -60,6 +60,12 @@ func counted(t enrol.Tally) *view.Count {
 	f := t.Coverage.Figures()
 	c := &view.Count{At: t.At, People: f.People, CanRecover: f.CanRecover, ByPasskeyAlone: f.ByPasskeyAlone, ByTwoGates: f.ByTwoGates,
 		OneWay: f.OneWay, Stranded: f.CannotRecover, Gone: f.Gone, Everybody: t.Coverage.Everybody}
+	if r := f.Registered; r != nil {
+		c.Registered = &view.Registered{People: r.People, Ready: r.Ready, Failed: r.Failed != ""}
+		for _, k := range slices.SortedFunc(maps.Keys(r.Kinds), func(a, b string) int { return cmp.Or(cmp.Compare(r.Kinds[b], r.Kinds[a]), cmp.Compare(a, b)) }) {
+			c.Registered.Kinds = append(c.Registered.Kinds, view.RegisteredKind{Kind: k, N: r.Kinds[k]})
+		}
+	}
 	for _, n := range f.NotServed {
 		c.Unserved += n
 	}

@@ -89,6 +89,21 @@ type Count struct {
 	Groups         []GroupCount
 	List           []Stranded // not all when there are too many
 	More           int        // how many are not in List
+	Registered     *Registered
+}
+
+// Registered is what people have registered with a directory itself, as its own
+// report has it; Failed: it could not be read.
+type Registered struct {
+	People, Ready int
+	Kinds         []RegisteredKind
+	Failed        bool
+}
+
+// RegisteredKind is how many have one kind of method, by the directory's own name.
+type RegisteredKind struct {
+	Kind string
+	N    int
 }
 
 // FactorCount is how many people have a factor.

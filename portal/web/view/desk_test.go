@@ -30,8 +30,9 @@ func explained(v policy.Verdict) *DeskPolicy {
 
 func countSample(people int) *Count {
 	c := &Count{At: sampleNow, People: 28, CanRecover: 24, ByPasskeyAlone: 5, ByTwoGates: 22, OneWay: 9, Stranded: 4, Unserved: 2, Gone: 1,
-		Factors: []FactorCount{{verify.TOTP, 24}, {verify.RecoveryCode, 20}, {verify.Passkey, 5}},
-		Groups:  []GroupCount{{"Staff", 20, 19, 1}, {"CN=Ward Staff and Their Deputies,OU=Very Long Name of a Unit,DC=corp,DC=example,DC=org", 3, 0, 3}, {"Nobody Here", 0, 0, 0}}}
+		Factors:    []FactorCount{{verify.TOTP, 24}, {verify.RecoveryCode, 20}, {verify.Passkey, 5}},
+		Groups:     []GroupCount{{"Staff", 20, 19, 1}, {"CN=Ward Staff and Their Deputies,OU=Very Long Name of a Unit,DC=corp,DC=example,DC=org", 3, 0, 3}, {"Nobody Here", 0, 0, 0}},
+		Registered: &Registered{People: 9, Ready: 7, Kinds: []RegisteredKind{{"microsoftAuthenticatorPush", 6}, {"mobilePhone", 2}, {"<b>odd", 1}}}}
 	for i := range people {
 		c.List = append(c.List, Stranded{Login: fmt.Sprintf("user%d", i+1), Name: "Amara Okafor", Kinds: []verify.Kind{verify.TOTP}})
 	}
@@ -97,7 +98,7 @@ func deskSamples() []sample {
 		{"desk-coverage", &DeskCoverage{Frame: deskFrame(), Count: countSample(4)}, "coverage", ""},
 		{"desk-coverage-more", &DeskCoverage{Frame: deskFrame(), Count: func() *Count { c := countSample(3); c.More = 5; return c }()}, "coverage", ""},
 		{"desk-coverage-never", &DeskCoverage{Frame: deskFrame()}, "coverage", ""},
-		{"desk-coverage-nobody", &DeskCoverage{Frame: deskFrame(), Count: &Count{At: sampleNow}}, "coverage", ""},
+		{"desk-coverage-nobody", &DeskCoverage{Frame: deskFrame(), Count: &Count{At: sampleNow, Registered: &Registered{Failed: true}}}, "coverage", ""},
 		{"desk-coverage-failed", &DeskCoverage{Frame: deskFrame(), Count: countSample(1), Failed: true}, "coverage", ""},
 		{"desk-counting", &DeskCoverage{Frame: deskFrame(), Running: true, Since: at(-1)}, "counting", ""},
 		{"desk-counting-still", &DeskCoverage{Frame: deskFrame(), Running: true, Since: at(-1), Still: true, Count: countSample(4)}, "counting", ""},
