@@ -77,6 +77,7 @@ func (r Rules) With(o Rules) Rules {
 		r.MaxLength = o.MaxLength
 	}
 	r.Complexity, r.PlainOnly, r.QualityCheck = r.Complexity || o.Complexity, r.PlainOnly || o.PlainOnly, r.QualityCheck || o.QualityCheck
+	r.BannedList = r.BannedList || o.BannedList
 	if o.History > 0 && o.HistoryOnReset && !(r.History > 0 && r.HistoryOnReset) || r.History == 0 {
 		r.History, r.HistoryOnReset = o.History, o.HistoryOnReset
 	}

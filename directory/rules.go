@@ -22,8 +22,11 @@ type Rules struct {
 	// QualityCheck says that the server has a check of its own that nobody can read
 	// beforehand (pwdCheckQuality, an installed filter).
 	QualityCheck bool
-	MinAge       time.Duration // between changes
-	MaxAge       time.Duration
+	// BannedList: the server has a list of words that no password may be built on, and
+	// nobody can read it beforehand (Entra ID Password Protection).
+	BannedList bool
+	MinAge     time.Duration // between changes
+	MaxAge     time.Duration
 	// LockoutThreshold is how many wrong passwords lock the account; 0 never.
 	LockoutThreshold int
 	LockoutDuration  time.Duration // 0: until somebody acts
@@ -50,6 +53,7 @@ const (
 	RuleHistory         Rule = "history"
 	RuleTooYoung        Rule = "too_young"
 	RuleQuality         Rule = "quality"           // an installed check said no and does not say why
+	RuleBanned          Rule = "banned"            // built on a word of a list that nobody can read
 	RuleHistoryOrFilter Rule = "history_or_filter" // what remains when length, classes and age are fine
 	RuleCannotChange    Rule = "cannot_change"
 	RuleMustSupplyOld   Rule = "must_supply_old"

@@ -240,7 +240,7 @@ func (d *Directory) Resolve(ctx context.Context, from directory.User, ref string
 // long a password lasts, which is the domain's; the lists of banned passwords can be
 // read by nobody.
 func (d *Directory) Rules(ctx context.Context, u directory.User) (directory.Rules, error) {
-	r := directory.Rules{MinLength: minLength, MaxLength: maxLength, Complexity: true, PlainOnly: true, QualityCheck: true,
+	r := directory.Rules{MinLength: minLength, MaxLength: maxLength, Complexity: true, PlainOnly: true, BannedList: true,
 		ResetUnlocks: true, ResetForcesChange: d.cfg.MustChange, Source: "Microsoft Entra ID"}
 	_, name, ok := strings.Cut(u.UPN, "@")
 	if !ok {

@@ -61,7 +61,7 @@ func (f *failure) password(pw directory.Secret) error {
 		return f.writing()
 	}
 	value := pw.Reveal()
-	no := &directory.Refusal{Rule: directory.RuleQuality, Text: f.message}
+	no := &directory.Refusal{Rule: directory.RuleBanned, Text: f.message}
 	switch n := utf8.RuneCountInString(value); {
 	case n < minLength:
 		no.Rule, no.Limit = directory.RuleTooShort, minLength

@@ -99,7 +99,7 @@ func TestRefusedPasswordsNameTheRule(t *testing.T) {
 	before := password(s, u.UPN)
 	for pw, rule := range map[string]directory.Rule{
 		"aB3-aB3": directory.RuleTooShort, strings.Repeat("aB3-", 65): directory.RuleTooLong, "onlylowercaseletters": directory.RuleComplexity,
-		"lower-and-12345": "", "Grüße-aus-Köln-22": directory.RuleCharacters, "C0ntoso-Harvest-2291": directory.RuleQuality, "": directory.RuleTooShort,
+		"lower-and-12345": "", "Grüße-aus-Köln-22": directory.RuleCharacters, "C0ntoso-Harvest-2291": directory.RuleBanned, "": directory.RuleTooShort,
 	} {
 		err := d.SetPassword(t.Context(), u, directory.NewSecret(pw))
 		var no *directory.Refusal

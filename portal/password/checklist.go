@@ -13,6 +13,7 @@ const (
 // Item is one rule to show beforehand. Keys are those of Problem, and besides:
 //
 //	history   limit: remembered passwords; on_reset: whether a reset obeys it too
+//	banned    the directory has a list of words that nobody can read
 //	quality   the directory has a check of its own that nobody can read
 type Item struct {
 	Key  string
@@ -24,7 +25,7 @@ type Item struct {
 // it to nobody who has not proved to be who (security case 6).
 func (j *Judge) Checklist(rules directory.Rules, who directory.User) []Item {
 	items := []Item{{"too_short", map[string]any{"limit": j.least(rules)}, Live}}
-	if most := j.most(rules); most < 64 {
+	if most := j.most(rules); most < 64 || rules.MaxLength > 0 {
 		items = append(items, Item{"too_long", map[string]any{"limit": most}, Live})
 	}
 	if rules.Complexity {
@@ -45,6 +46,9 @@ func (j *Judge) Checklist(rules directory.Rules, who directory.User) []Item {
 	}
 	if rules.History > 0 {
 		items = append(items, Item{"history", map[string]any{"limit": rules.History, "on_reset": rules.HistoryOnReset}, Later})
+	}
+	if rules.BannedList {
+		items = append(items, Item{"banned", nil, Later})
 	}
 	if rules.QualityCheck {
 		items = append(items, Item{"quality", nil, Later})

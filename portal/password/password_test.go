@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"math"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 
@@ -243,6 +244,12 @@ func TestChecklistSaysWhatJudgeAsks(t *testing.T) {
 	}
 	if !reflect.DeepEqual(items, want) {
 		t.Errorf("got  %v\nwant %v", items, want)
+	}
+	tenant := j.Checklist(directory.Rules{MinLength: 8, MaxLength: 256, Complexity: true, PlainOnly: true, BannedList: true}, directory.User{})
+	for _, want := range []Item{{"too_long", map[string]any{"limit": 256}, Live}, {"complexity", map[string]any{"limit": 3}, Live}, {"characters", nil, Live}, {"banned", nil, Later}} {
+		if !slices.ContainsFunc(tenant, func(i Item) bool { return reflect.DeepEqual(i, want) }) {
+			t.Errorf("a tenant's rules: %v is not in %v", want, tenant)
+		}
 	}
 	lax := j.Checklist(directory.Rules{}, directory.User{})
 	for _, i := range lax {

@@ -75,7 +75,7 @@ func TestEveryErrorIsASentence(t *testing.T) {
 		{errors.New("something new"), 500, "server", true},
 	}
 	for _, r := range []directory.Rule{directory.RuleTooShort, directory.RuleTooLong, directory.RuleComplexity, directory.RuleHistory, directory.RuleTooYoung,
-		directory.RuleQuality, directory.RuleHistoryOrFilter, directory.RuleCannotChange, directory.RuleMustSupplyOld, directory.RuleNotAllowed} {
+		directory.RuleQuality, directory.RuleBanned, directory.RuleHistoryOrFilter, directory.RuleCannotChange, directory.RuleMustSupplyOld, directory.RuleNotAllowed} {
 		cases = append(cases, struct {
 			err    error
 			status int

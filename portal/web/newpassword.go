@@ -51,7 +51,7 @@ func rules(list flow.Checklist, purpose policy.Purpose) []view.Rule {
 		r.Limit, _ = i.Args["limit"].(int)
 		r.Words, _ = i.Args["words"].([]string)
 		switch i.Key {
-		case "too_short", "too_long", "characters", "complexity", "own", "common", "breached", "history", "quality":
+		case "too_short", "too_long", "characters", "complexity", "own", "common", "breached", "history", "banned", "quality":
 			shown = append(shown, r)
 		}
 	}

@@ -169,7 +169,7 @@ func TestReasonsHaveSentences(t *testing.T) {
 	w := renderer(t).langs["en"].words
 	for _, reason := range []string{"wrong", "expired", "replayed", "limited", "not_enrolled", "locked", "disabled", "other", "fault", "directory_unavailable", "unknown_account", "privileged",
 		"frozen", "too_many_tries", "too_often", "account_changed", "not_eligible", "directory_denied", "unsupported", "not_applied", "too_many_refused_passwords", "declined",
-		"too_short", "too_long", "complexity", "history", "too_young", "quality", "history_or_filter", "cannot_change", "must_supply_old", "not_allowed",
+		"too_short", "too_long", "complexity", "history", "too_young", "banned", "quality", "history_or_filter", "cannot_change", "must_supply_old", "not_allowed",
 		"self", "staff", "velocity", "second_technician", "out_of_scope", "unknown"} {
 		if got := w.because(RefusalRow{Reason: reason}); got == "Code "+reason || strings.Contains(got, "⟦") {
 			t.Errorf("%s: %s", reason, got)

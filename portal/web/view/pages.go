@@ -185,7 +185,7 @@ type NewPassword struct {
 	Base    string
 	Purpose policy.Purpose
 	Login   string // hidden, for password managers
-	Rules   []Rule // see RulesOf
+	Rules   []Rule
 	// Phrases are ready-made passphrases, made for this page alone; the first
 	// is shown, script steps through the others. Empty: no offer.
 	Phrases []string

@@ -4,7 +4,6 @@ import (
 	"slices"
 	"time"
 
-	"postern/directory"
 	"postern/portal/policy"
 	"postern/verify"
 )
@@ -63,7 +62,8 @@ func samples() []sample {
 	with := func(f Frame, faults []Fault) Frame { f.Faults = faults; f.Here = "/recover"; return f }
 	said := in
 	said.Notice = Text{Key: "event.factor_removed", Args: map[string]any{"Factor": kindText(verify.TOTP)}}
-	rules := RulesOf(directory.Rules{MinLength: 14, MaxLength: 64, Complexity: true, History: 24, QualityCheck: true}, 8, 256, []string{"user1", "Ada", "Lovelace", "x"}, true, true)
+	rules := []Rule{{Code: "too_short", Limit: 14}, {Code: "too_long", Limit: 64}, {Code: "complexity", Limit: 3}, {Code: "own", Words: []string{"user1", "Ada", "Lovelace"}},
+		{Code: "common", Later: true}, {Code: "history", Limit: 24, Later: true}, {Code: "quality", Later: true}}
 	list := []sample{
 		{"start", &Start{Frame: f, Offers: []policy.Purpose{policy.Reset, policy.Unlock, policy.Change, policy.SignIn}}, "start", ""},
 		{"form-reset", &StartForm{Frame: f, Purpose: policy.Reset}, "start", ""},

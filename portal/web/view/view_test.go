@@ -252,7 +252,7 @@ func TestEveryErrorCodeHasItsSentence(t *testing.T) {
 	general := s.fault(&Fault{Code: "server"})
 	for code := range strings.FieldsSeq(`wrong_code wrong_password wrong_passkey expired_code replayed_code too_many_tries limited conflict unavailable
 		mismatch too_short too_long complexity common contains_name contains_login contains_mail contains_org repeats weak history too_young
-		quality history_or_filter cannot_change same_as_old not_allowed must_supply_old required bad_form csrf not_found host
+		banned quality history_or_filter cannot_change same_as_old not_allowed must_supply_old required bad_form csrf not_found host
 		bad_name duplicate too_many no_offer bad_characters nobody bad_choice`) {
 		for _, f := range []Fault{{Code: code}, {Code: code, Limit: 7, Until: at(60)}} {
 			if got := s.fault(&f); got == general || strings.Contains(got, "⟦") || strings.Contains(got, " 0 ") {
