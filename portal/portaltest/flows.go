@@ -32,7 +32,7 @@ func (r *rider) change(m *member, next string) error {
 	for _, step := range []func() error{
 		func() error { return r.get("/recover/change") },
 		func() error {
-			return r.post("/recover/start", "purpose", "change", "login", m.login, "current", m.password)
+			return r.begin("/recover/start", "purpose", "change", "login", m.login, "current", m.password)
 		},
 		func() error { return r.at("new-password") },
 		func() error { return r.save(m, next) },
@@ -59,7 +59,7 @@ func (r *rider) save(m *member, next string) error {
 func (r *rider) reset(m *member, next string, mail *post, factors ...string) error {
 	err := r.get("/recover/reset")
 	if err == nil {
-		err = r.post("/recover/start", "purpose", "reset", "login", m.login)
+		err = r.begin("/recover/start", "purpose", "reset", "login", m.login)
 	}
 	for _, f := range factors {
 		if err == nil {
@@ -82,7 +82,7 @@ func (r *rider) reset(m *member, next string, mail *post, factors ...string) err
 func (r *rider) signIn(m *member) error {
 	err := r.get("/signin")
 	if err == nil {
-		err = r.post("/signin/start", "login", m.login, "current", m.password)
+		err = r.begin("/signin/start", "login", m.login, "current", m.password)
 	}
 	if err == nil {
 		err = r.prove("/signin", m, nil, "totp")

@@ -133,10 +133,10 @@ func TestNothingStaysAtAKiosk(t *testing.T) {
 
 	screen.walksAway()
 	t.Logf("cleared in %s ms", screen.Eval(`String(Math.round(performance.getEntriesByType('navigation')[0].domContentLoadedEventEnd))`))
-	screen.finds(t, "user1", s.h.Address("user1"), "P-")
+	screen.finds(t, "user1", s.h.Address("user1"))
 	screen.Eval(`(history.back(), '')`)
 	screen.WantStep("start")
-	screen.finds(t, "user1", s.h.Address("user1"), "P-")
+	screen.finds(t, "user1", s.h.Address("user1"))
 	screen.do(chromedp.Reload())
 	screen.WantStep("start")
 	if now := screen.cookies(); now["__Host-postern"] == cookie || len(now) != 2 {
@@ -187,7 +187,10 @@ func (t *Tab) cookies() map[string]string {
 	return all
 }
 
-// finds looks for words in the page, and that nothing but the device's key is stored.
+var caseNumber = regexp.MustCompile(`P-[0-9A-Z]{4}-[0-9A-Z]{4}`)
+
+// finds looks for words and a case's number in the page, and that nothing but the
+// device's key is stored.
 func (t *Tab) finds(to *testing.T, words ...string) {
 	t.t.Helper()
 	body := t.Eval(`document.documentElement.outerHTML`)
@@ -195,6 +198,9 @@ func (t *Tab) finds(to *testing.T, words ...string) {
 		if strings.Contains(body, w) {
 			to.Errorf("the next person finds %q", w)
 		}
+	}
+	if number := caseNumber.FindString(body); number != "" {
+		to.Errorf("the next person finds the case's number %s", number)
 	}
 	stored := t.Await(`(async () => [localStorage.length, sessionStorage.length, (await indexedDB.databases()).map((d) => d.name).join(), (await caches.keys()).length,
 		(await navigator.serviceWorker.getRegistrations()).length].join(' '))()`)

@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -28,6 +29,9 @@ type rider struct {
 	resp   *fasthttp.Response
 	// asked counts requests, over all riders that share it.
 	asked *atomic.Int64
+	// patience is how often it does what the page says when the portal has no
+	// time for it: waits and begins again.
+	patience int
 }
 
 func newRider(client *fasthttp.HostClient, base string, asked *atomic.Int64) *rider {
@@ -68,6 +72,23 @@ func (r *rider) post(path string, fields ...string) error {
 	}
 	to := string(r.resp.Header.Peek("Location"))
 	return r.get(strings.TrimPrefix(to, r.base))
+}
+
+// begin posts a start form. Nothing has begun before it is answered, so that who
+// is told to come back in a while can send it once more.
+func (r *rider) begin(path string, fields ...string) error {
+	for {
+		err := r.post(path, fields...)
+		if err == nil || r.patience == 0 || r.resp.StatusCode() != fasthttp.StatusServiceUnavailable {
+			return err
+		}
+		wait, bad := strconv.Atoi(string(r.resp.Header.Peek("Retry-After")))
+		if bad != nil || wait < 1 {
+			return fmt.Errorf("%w, and no word of when to come back", err)
+		}
+		r.patience--
+		time.Sleep(time.Duration(wait) * time.Second) // a real portal's clock
+	}
 }
 
 func (r *rider) send(path string) error {
