@@ -109,6 +109,7 @@ var homes = []struct {
 	{"github.com/nicksnyder/go-i18n", []string{"portal/i18n"}, "text is a key and arguments until there"},
 	{"github.com/tink-crypto/tink-go", []string{"portal/store"}, "secrets at rest are sealed in one place"},
 	{"github.com/prometheus/client_golang", []string{"portal/telemetry"}, "others report through a function they are given"},
+	{"golang.org/x/mod/sumdb", []string{"portal/audit"}, "what is signed is written and read in one place"},
 	{"github.com/spf13/cobra", []string{"cmd/postern"}, "only the program has a command line"},
 	{"go.yaml.in/yaml", []string{"cmd/postern"}, "only the program reads a configuration file"},
 	{"gopkg.in/yaml", nil, "there is one YAML library, in cmd/postern"},
