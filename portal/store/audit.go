@@ -55,8 +55,19 @@ func (t *tx) record(ctx context.Context, events []audit.Event) error {
 		if _, err := t.exec(ctx, insertEvent, micros(e.At), key(e.Case), key(string(e.Subject)), string(text)); err != nil {
 			return fmt.Errorf("store: audit: %w", err)
 		}
+		t.recorded = true
 	}
 	return nil
+}
+
+// Recorded has wake called right after every commit here that wrote events; nil stops
+// that. wake must not block.
+func (db *DB) Recorded(wake func()) {
+	if wake == nil {
+		db.recorded.Store(nil)
+		return
+	}
+	db.recorded.Store(&wake)
 }
 
 // key is text as every database can index it. The event itself is JSON, where

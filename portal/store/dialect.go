@@ -51,20 +51,14 @@ var sqliteDialect = dialect{
 	query: strings.NewReplacer(
 		"{lock}", "", "{lock now}", "", "{share}", "", "{skip locked}", "",
 		// Writers queue up: what can be seen is complete.
-		"{settled}", "TRUE"),
+		"{settled}", "TRUE",
+		"{xmin}", "1", "{xmax}", "1"),
 	schema: strings.NewReplacer(
 		"{{bytes}}", "BLOB",
 		"{{sequence}}", "INTEGER PRIMARY KEY AUTOINCREMENT",
 		"{{txid}}", "INTEGER NOT NULL DEFAULT 0",
-		"{{append_only}}", `
--- +goose StatementBegin
-CREATE TRIGGER audit_events_no_update BEFORE UPDATE ON audit_events
-BEGIN SELECT RAISE(ABORT, 'audit_events is append-only'); END;
--- +goose StatementEnd
--- +goose StatementBegin
-CREATE TRIGGER audit_events_no_delete BEFORE DELETE ON audit_events
-BEGIN SELECT RAISE(ABORT, 'audit_events is append-only'); END;
--- +goose StatementEnd`),
+		"{{append_only}}", sqliteAppendOnly("audit_events"),
+		"{{append_only_log}}", sqliteAppendOnly(logTables...)),
 	river: func(db *sql.DB) riverdriver.Driver[*sql.Tx] { return riversqlite.New(db) },
 	classes: func(err error) fault {
 		var e *sqlite.Error
@@ -87,18 +81,16 @@ var postgresDialect = dialect{
 		"{lock}", "FOR UPDATE", "{share}", "FOR SHARE", "{lock now}", "FOR UPDATE NOWAIT", "{skip locked}", "FOR UPDATE SKIP LOCKED",
 		// Numbers are given out before the commit: a reader that remembers the last
 		// one it saw would never see a slower neighbour's smaller one.
-		"{settled}", "txid < pg_snapshot_xmin(pg_current_snapshot())::text::bigint"),
+		"{settled}", "txid < pg_snapshot_xmin(pg_current_snapshot())::text::bigint",
+		// No transaction older than the first is left; none yet is as young as the second.
+		"{xmin}", "pg_snapshot_xmin(pg_current_snapshot())::text::bigint",
+		"{xmax}", "pg_snapshot_xmax(pg_current_snapshot())::text::bigint"),
 	schema: strings.NewReplacer(
 		"{{bytes}}", "BYTEA",
 		"{{sequence}}", "BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY",
 		"{{txid}}", "BIGINT NOT NULL DEFAULT (pg_current_xact_id()::text::bigint)",
-		"{{append_only}}", `
--- +goose StatementBegin
-CREATE FUNCTION audit_events_append_only() RETURNS trigger LANGUAGE plpgsql AS
-$$ BEGIN RAISE EXCEPTION 'audit_events is append-only'; END $$;
--- +goose StatementEnd
-CREATE TRIGGER audit_events_append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON audit_events
-EXECUTE FUNCTION audit_events_append_only();`),
+		"{{append_only}}", postgresAppendOnly("audit_events"),
+		"{{append_only_log}}", postgresAppendOnly(logTables...)),
 	river: func(db *sql.DB) riverdriver.Driver[*sql.Tx] { return riverdatabasesql.New(db) },
 	classes: func(err error) fault {
 		var e *pgconn.PgError
@@ -113,6 +105,37 @@ EXECUTE FUNCTION audit_events_append_only();`),
 		}
 		return otherFault
 	},
+}
+
+// logTables are those of the log that only grow.
+var logTables = []string{"log_entries", "log_hashes", "log_checkpoints"}
+
+func sqliteAppendOnly(tables ...string) string {
+	var b strings.Builder
+	for _, t := range tables {
+		for _, act := range []string{"UPDATE", "DELETE"} {
+			fmt.Fprintf(&b, `
+-- +goose StatementBegin
+CREATE TRIGGER %[1]s_no_%[2]s BEFORE %[3]s ON %[1]s
+BEGIN SELECT RAISE(ABORT, '%[1]s is append-only'); END;
+-- +goose StatementEnd`, t, strings.ToLower(act), act)
+		}
+	}
+	return b.String()
+}
+
+func postgresAppendOnly(tables ...string) string {
+	var b strings.Builder
+	for _, t := range tables {
+		fmt.Fprintf(&b, `
+-- +goose StatementBegin
+CREATE FUNCTION %[1]s_append_only() RETURNS trigger LANGUAGE plpgsql AS
+$$ BEGIN RAISE EXCEPTION '%[1]s is append-only'; END $$;
+-- +goose StatementEnd
+CREATE TRIGGER %[1]s_append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON %[1]s
+EXECUTE FUNCTION %[1]s_append_only();`, t)
+	}
+	return b.String()
 }
 
 // openSQLite opens one connection to write with and a few to read with: WAL lets

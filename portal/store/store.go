@@ -80,7 +80,8 @@ type DB struct {
 	// Statements are prepared once and kept for the life of the program, by text.
 	writing, reading sync.Map
 
-	courier atomic.Pointer[courier]
+	courier  atomic.Pointer[courier]
+	recorded atomic.Pointer[func()]
 }
 
 // Open opens the database. It changes nothing in it: call Migrate before use.

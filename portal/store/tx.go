@@ -17,6 +17,8 @@ type tx struct {
 	db   *DB
 	sql  *sql.Tx
 	sent []Outgoing // handed over once committed
+	// recorded: it wrote events, which are to be sealed.
+	recorded bool
 	// fresh are statements seen for the first time, to be kept from now on.
 	fresh []string
 }
@@ -59,6 +61,9 @@ func (db *DB) within(ctx context.Context, work func(context.Context, *tx) error)
 // settled does what waits for the commit.
 func (db *DB) settled(ctx context.Context, t *tx) {
 	db.handOver(t.sent)
+	if wake := db.recorded.Load(); t.recorded && wake != nil {
+		(*wake)()
+	}
 	for _, text := range t.fresh {
 		// What fails here is prepared again next time.
 		_, _ = db.prepared(context.WithoutCancel(ctx), db.write, &db.writing, text)
