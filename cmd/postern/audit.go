@@ -3,6 +3,7 @@ package main
 import (
 	"bufio"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -20,15 +21,18 @@ func (c *cli) audit() *cobra.Command {
 	return group(&cobra.Command{
 		Use:   "audit",
 		Short: "Read the record of what happened",
-	}, c.auditExport(), c.verifyApproval())
+	}, c.auditExport(), c.auditVerify(), c.auditKey(), c.auditCheckpoint(), c.verifyApproval())
 }
 
 func (c *cli) auditExport() *cobra.Command {
 	var path, since, format, out string
 	cmd := &cobra.Command{
 		Use:   "export",
-		Short: "Write the record as JSON Lines or CSV, oldest first",
-		Args:  cobra.NoArgs,
+		Short: "Write the record, oldest first: to read, or to be checked",
+		Long: "Writes the record as JSON Lines or CSV; or, with --format log, the whole of it as a\n" +
+			"log with signed checkpoints into a new folder, which postern audit verify checks\n" +
+			"without the portal. An --out that ends in neither .jsonl nor .csv means a log.",
+		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			var q audit.Query
 			var err error
@@ -37,19 +41,22 @@ func (c *cli) auditExport() *cobra.Command {
 					return err
 				}
 			}
-			write, ok := map[string]func(io.Writer) audit.Writer{"jsonl": audit.NewJSONLines, "csv": audit.NewCSV}[format]
-			if !ok {
-				return fmt.Errorf("--format %s: must be jsonl or csv", format)
+			write, err := chooseFormat(format, out, since)
+			if err != nil {
+				return err
 			}
 			cfg, err := c.load(path)
 			if err != nil {
 				return err
 			}
-			db, _, err := cfg.openStore(cmd.Context(), time.Now)
+			db, keys, err := cfg.openStore(cmd.Context(), time.Now)
 			if err != nil {
 				return err
 			}
 			defer db.Close()
+			if write == nil {
+				return c.exportLog(cmd.Context(), db, keys, out)
+			}
 			export := func(w io.Writer) error { return exportTo(cmd.Context(), db, q, write(w)) }
 			if out == "" {
 				return export(c.out)
@@ -59,9 +66,34 @@ func (c *cli) auditExport() *cobra.Command {
 	}
 	configFlag(cmd, &path)
 	cmd.Flags().StringVar(&since, "since", "", "only events from `TIME` on: 2026-01-31, 2026-01-31T08:00:00Z, 36h or 7d (ago)")
-	cmd.Flags().StringVar(&format, "format", "jsonl", "jsonl or csv")
-	cmd.Flags().StringVar(&out, "out", "", "`file` to write instead of standard output, for its owner alone")
+	cmd.Flags().StringVar(&format, "format", "", "jsonl, csv or log; left out: what --out ends in, or jsonl")
+	cmd.Flags().StringVar(&out, "out", "", "`file`, or folder for a log, to write for its owner alone instead of standard output")
 	return cmd
+}
+
+// chooseFormat gives the writer of a format; nil for a log.
+func chooseFormat(format, out, since string) (func(io.Writer) audit.Writer, error) {
+	if format == "" {
+		switch format = strings.TrimPrefix(filepath.Ext(out), "."); {
+		case out == "":
+			format = "jsonl"
+		case format != "jsonl" && format != "csv":
+			format = "log"
+		}
+	}
+	switch {
+	case format == "jsonl":
+		return audit.NewJSONLines, nil
+	case format == "csv":
+		return audit.NewCSV, nil
+	case format != "log":
+		return nil, fmt.Errorf("--format %s: must be jsonl, csv or log", format)
+	case out == "":
+		return nil, errors.New("--format log: needs --out, a new folder")
+	case since != "":
+		return nil, errors.New("--since: a log is exported as a whole, or it would prove nothing")
+	}
+	return nil, nil
 }
 
 func exportTo(ctx context.Context, r audit.Reader, q audit.Query, w audit.Writer) error {

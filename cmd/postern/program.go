@@ -77,6 +77,7 @@ const (
 	keyCodes    = "one-time codes"
 	keyRecovery = "recovery codes"
 	keyContacts = "contacts"
+	keyRecord   = "record"
 )
 
 // newProgram opens everything and starts nothing. On an error nothing stays open.
@@ -258,9 +259,13 @@ func (p *program) build(extras extras) error {
 	if err != nil {
 		return err
 	}
+	signer, err := recordSigner(p.keys)
+	if err != nil {
+		return err
+	}
 	p.jobs, err = job.New(job.Config{
 		Outbox: p.db, Database: p.db, People: p.people, Renderer: messages{look.pages}, Transports: transports,
-		Reconcile: p.tidy, Remind: remind, Safe: p.launcher.Safe, Log: p.log, Now: p.now,
+		Reconcile: p.tidy, Remind: remind, Sealer: sealer{p.db, signer}, Alarm: p.metrics.Alarm, Safe: p.launcher.Safe, Log: p.log, Now: p.now,
 		Deliveries: func(d job.Delivery) {
 			p.metrics.Delivery(string(d.Channel), d.Template, string(d.Outcome), d.Waited, d.Took)
 		},

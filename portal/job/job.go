@@ -1,5 +1,5 @@
 // Package job is the work that nobody waits for: delivering messages, settling
-// cases whose outcome is not known, sweeping away what is over.
+// cases whose outcome is not known, sealing the record, sweeping away what is over.
 //
 // Messages are rows in the store (written with what they tell of) and come here
 // right after their commit, in memory; what a crash or a full queue left behind
@@ -66,8 +66,12 @@ type Config struct {
 	// Safe runs fn and returns false when it panicked, which it has told of then
 	// (telemetry.Launcher.Safe). name is one of a few.
 	Safe func(name string, fn func()) bool
-	Log  *slog.Logger
-	Now  func() time.Time
+	// Sealer keeps the log of the record; nil: nobody does. Alarm is told by name when
+	// it cannot, once; may be nil.
+	Sealer Sealer
+	Alarm  func(name string)
+	Log    *slog.Logger
+	Now    func() time.Time
 	// Deliveries is told of every attempt, for metrics; may be nil. It is called
 	// from several goroutines.
 	Deliveries func(Delivery)
@@ -96,6 +100,7 @@ type Runner struct {
 	once  sync.Mutex // one reconciliation at a time
 	// reminding: one round of reminders at a time.
 	reminding sync.Mutex
+	unsealed  bool // the sealer's own: it has told of a fault
 }
 
 // New checks that nothing is missing.
@@ -129,6 +134,7 @@ func (r *Runner) Run(ctx context.Context) (err error) {
 	}
 	r.Outbox.Courier(r.take)
 	workers.Go(func() { r.drain(ctx) })
+	workers.Go(func() { r.sealing(ctx) })
 	// Once by ourselves: after a crash River waits for the dead leader's term.
 	workers.Go(func() { r.reconcile(ctx) })
 
