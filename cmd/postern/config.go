@@ -217,6 +217,9 @@ func (c *Config) resolve(r *reader, sec *secrets) {
 	if ref := c.Store.Postgres; ref != "" {
 		c.Store.Postgres = secret("store.postgres", ref).Reveal()
 	}
+	if ref := c.Limits.Redis; ref != "" {
+		c.Limits.Redis = secret("limits.redis", ref).Reveal()
+	}
 	c.private = sec.files
 }
 

@@ -109,6 +109,9 @@ func parts(cfg Config, faults Faults) []part {
 		{"public_url", func(_ context.Context, d *examination) { d.web(cfg) }},
 		{"store", func(ctx context.Context, d *examination) { d.store(ctx, cfg, broken("store")) }},
 	}
+	if !broken("limits") {
+		list = append(list, part{"redis", func(ctx context.Context, d *examination) { d.redis(ctx, cfg) }})
+	}
 	if !broken("store") {
 		list = append(list, part{"disk", func(_ context.Context, d *examination) { d.disk(cfg) }})
 	}

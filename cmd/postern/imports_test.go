@@ -93,6 +93,7 @@ var homes = []struct {
 	{"database/sql", []string{"portal/store", "portal/job"}, "SQL is written in one room; jobs hand its transactions to River"},
 	{"github.com/riverqueue/river", []string{"portal/job", "portal/store"}, "the store inserts jobs in its transactions, and job works them"},
 	{"github.com/redis/go-redis", []string{"portal/limit"}, "nothing but limits may be lost with it"},
+	{"github.com/sony/gobreaker", []string{"portal/limit"}, "what is asked while it is broken is decided where it is asked"},
 	{"github.com/ulule/limiter", []string{"portal/limit"}, "its defaults fail open"},
 	{"github.com/go-ldap/ldap", []string{"directory/internal/ldapconn", "directory/ad", "directory/openldap", "directory/embedded", "directory/directorytest"},
 		"escaping, deadlines and pools are got right once; the embedded server reads filters with the client's own grammar"},
@@ -119,7 +120,7 @@ var homes = []struct {
 
 // harnesses are packages for tests alone. They drive what they test with its
 // own libraries, and nothing of the program may import them.
-var harnesses = []string{"directory/directorytest", "portal/portaltest", "portal/flow/flowtest", "portal/store/storetest", "verify/verifytest",
+var harnesses = []string{"directory/directorytest", "portal/portaltest", "portal/flow/flowtest", "portal/store/storetest", "portal/limit/limittest", "verify/verifytest",
 	"verify/passkey/passkeytest", "verify/yubikey/yubikeytest"}
 
 // ownTestImports are what tests may import beside what their package may: the

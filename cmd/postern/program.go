@@ -184,7 +184,11 @@ func (p *program) factors(sms bool) (all []verify.Factor, own []verify.Enroller,
 
 // build puts the services and the pages together.
 func (p *program) build(extras extras) error {
-	limits, err := limit.New(limit.Options{Config: p.cfg.Limits, Key: p.keys.Derive(keyLimits), Store: limit.NewMemory(p.cfg.Limits.Remember), Now: p.now,
+	counters, err := p.counters()
+	if err != nil {
+		return err
+	}
+	limits, err := limit.New(limit.Options{Config: p.cfg.Limits, Key: p.keys.Derive(keyLimits), Store: counters, Now: p.now,
 		Hit: func(n limit.Name) { p.metrics.LimitHit(string(n)) },
 		Alarm: func(a limit.Alarm) {
 			p.metrics.Alarm(string(a.Name))
@@ -271,6 +275,26 @@ func (p *program) build(extras extras) error {
 		},
 	})
 	return err
+}
+
+// counters of the limits: this process's own, or those of all nodes.
+func (p *program) counters() (limit.Store, error) {
+	if p.cfg.Limits.Redis == "" {
+		return limit.NewMemory(p.cfg.Limits.Remember), nil
+	}
+	shared, err := limit.NewRedis(p.cfg.Limits.Redis, p.cfg.Limits.Remember, func(down bool) {
+		if !down {
+			p.log.Info("Redis answers again")
+			return
+		}
+		p.metrics.Alarm("redis")
+		p.log.Error("Redis does not answer: each node counts by itself at a fifth of every limit, and no codes are sent")
+	})
+	if err != nil {
+		return nil, err
+	}
+	p.close = append(p.close, shared.Close)
+	return shared, nil
 }
 
 // messages are rendered by the same templates and languages as pages.

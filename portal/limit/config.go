@@ -80,6 +80,9 @@ type Config struct {
 	// Remember bounds the counters kept in memory. Beyond it newcomers share
 	// counters, which is stricter and never laxer.
 	Remember int `yaml:"remember"`
+	// Redis is the address of a Redis that several nodes count in together. It may hold a
+	// password: the file gives a reference. Empty: each node counts by itself.
+	Redis string `yaml:"redis"`
 }
 
 // DefaultConfig suits some thousand people behind a few addresses.
@@ -127,6 +130,11 @@ func (c Config) Validate() []error {
 			faults = append(faults, fmt.Errorf("%s: must allow at least 1", e.name))
 		case e.rate.Period < time.Second || e.rate.Period > 31*24*time.Hour:
 			faults = append(faults, fmt.Errorf("%s: the period must be between 1s and 31d", e.name))
+		}
+	}
+	if c.Redis != "" {
+		if _, err := parseRedis(c.Redis); err != nil {
+			faults = append(faults, fmt.Errorf("redis: %w", err))
 		}
 	}
 	if c.Remember < 1000 || c.Remember > 10_000_000 {
