@@ -7,6 +7,7 @@ import (
 	"net/netip"
 	"net/url"
 	"strings"
+	"time"
 )
 
 // Config says where the portal is reached.
@@ -22,6 +23,9 @@ type Config struct {
 	// TrustedProxies are addresses or CIDR networks of proxies in front, which
 	// must overwrite X-Real-IP. Empty: nobody is believed.
 	TrustedProxies []string `yaml:"trusted_proxies"`
+	// Drain is how long the portal goes on serving after it was told to end, while
+	// /readyz says that it will: so long a proxy has to take notice.
+	Drain time.Duration `yaml:"drain"`
 	// Admin is host:port for metrics and profiles; empty: off.
 	Admin string `yaml:"admin"`
 }
@@ -76,6 +80,9 @@ func (c Config) Validate() []error {
 	}
 	if err == nil && !https && c.TLS.On() {
 		add("public_url: is http, but tls.cert_file is set")
+	}
+	if c.Drain < 0 || c.Drain > time.Minute {
+		add("drain: %s is not between 0s and 1m", c.Drain)
 	}
 	if c.Admin != "" {
 		faults = append(faults, c.checkAdmin()...)

@@ -131,8 +131,8 @@ func (s *Server) Listen() (net.Addr, error) {
 	return s.ln.Addr(), nil
 }
 
-// Run serves until ctx ends, then takes no new requests and lets those under
-// way finish for up to 10 seconds. It returns nil after an orderly end.
+// Run serves until ctx ends and for Config.Drain more, then takes no new requests and
+// lets those under way finish for up to 10 seconds. It returns nil after an orderly end.
 func (s *Server) Run(ctx context.Context) error {
 	if _, err := s.Listen(); err != nil {
 		return err
@@ -146,8 +146,18 @@ func (s *Server) Run(ctx context.Context) error {
 	case err := <-ended:
 		return errors.Join(fmt.Errorf("portal: stopped serving: %w", err), s.stop())
 	case <-ctx.Done():
-		return s.stop()
 	}
+	if s.config.Drain > 0 {
+		s.log.Info("ending; still serving while proxies take notice", "seconds", s.config.Drain.Seconds())
+		late := time.NewTimer(s.config.Drain)
+		defer late.Stop()
+		select {
+		case err := <-ended:
+			return errors.Join(fmt.Errorf("portal: stopped serving: %w", err), s.stop())
+		case <-late.C:
+		}
+	}
+	return s.stop()
 }
 
 func (s *Server) serve() error {

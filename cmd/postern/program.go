@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"os"
 	"slices"
+	"sync/atomic"
 	"time"
 
 	"postern/directory"
@@ -60,6 +61,7 @@ type program struct {
 	doctor   *desk.Doctor
 	metrics  *telemetry.Metrics
 	launcher *telemetry.Launcher
+	ending   atomic.Bool // it was told to
 	// close undoes what was opened, last first.
 	close []func() error
 }
@@ -342,8 +344,16 @@ func folder(path string) fs.FS {
 	return os.DirFS(path)
 }
 
-// ready says whether the portal can help anybody now.
-func (p *program) ready(ctx context.Context) error { return p.db.Ping(ctx) }
+// errEnding is what a proxy is told while the portal drains.
+var errEnding = errors.New("the portal is ending")
+
+// ready says whether the portal can help anybody now, and will a moment from now.
+func (p *program) ready(ctx context.Context) error {
+	if p.ending.Load() {
+		return errEnding
+	}
+	return p.db.Ping(ctx)
+}
 
 // extras are what demo adds to the program. serve has none of them.
 type extras struct {
@@ -373,6 +383,7 @@ func (p *program) Run(ctx context.Context) error {
 	serving, stopServing := context.WithCancel(ctx)
 	defer stopWork()
 	defer stopServing()
+	defer context.AfterFunc(ctx, func() { p.ending.Store(true) })()
 	worked := errPanicked
 	p.launcher.Go("jobs", func() {
 		defer stopServing() // the jobs' end is the portal's

@@ -163,7 +163,20 @@ func Serve(ctx context.Context, bin, dir string, h *House, more string) (*Portal
 		return nil, err
 	}
 	url := fmt.Sprintf("http://localhost:%d", port)
-	config := fmt.Sprintf(`public_url: %s
+	if err := prepare(ctx, bin, dir, h, configOf(url, port, sink, h, more)); err != nil {
+		return nil, err
+	}
+	p, err := Run(ctx, bin, dir, url, "serve", "--config", filepath.Join(dir, "postern.yaml"))
+	if err != nil {
+		return nil, err
+	}
+	p.Mail = sink
+	return p, nil
+}
+
+// configOf a portal that people reach at url and that listens on port.
+func configOf(url string, port int, sink *MailSink, h *House, more string) string {
+	return fmt.Sprintf(`public_url: %s
 listen: 127.0.0.1:%d
 keys: keys.json
 store:
@@ -178,20 +191,16 @@ mail:
   from: postern@example.org
 directories:
 %s%s`, url, port, strings.TrimPrefix(sink.Addr, "127.0.0.1:"), h.Section, settled(more))
+}
+
+// prepare writes the configuration and the keys.
+func prepare(ctx context.Context, bin, dir string, h *House, config string) error {
 	for name, content := range map[string]string{"postern.yaml": config, secretFile: h.Secret} {
 		if err := os.WriteFile(filepath.Join(dir, name), []byte(content), 0o600); err != nil {
-			return nil, err
+			return err
 		}
 	}
-	if err := Command(ctx, bin, "keys", "create", filepath.Join(dir, "keys.json")); err != nil {
-		return nil, err
-	}
-	p, err := Run(ctx, bin, dir, url, "serve", "--config", filepath.Join(dir, "postern.yaml"))
-	if err != nil {
-		return nil, err
-	}
-	p.Mail = sink
-	return p, nil
+	return Command(ctx, bin, "keys", "create", filepath.Join(dir, "keys.json"))
 }
 
 // codeInMail is a code on a line of its own; a receipt never is.

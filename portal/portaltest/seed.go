@@ -123,12 +123,17 @@ type registrar struct {
 }
 
 func newRegistrar(ctx context.Context, dir string) (*registrar, error) {
+	cfg := store.DefaultConfig()
+	cfg.Path = filepath.Join(dir, "postern.db")
+	return registrarOf(ctx, dir, cfg)
+}
+
+// registrarOf is newRegistrar for another database than the one in dir.
+func registrarOf(ctx context.Context, dir string, cfg store.Config) (*registrar, error) {
 	keys, err := store.LoadKeys(filepath.Join(dir, "keys.json"))
 	if err != nil {
 		return nil, err
 	}
-	cfg := store.DefaultConfig()
-	cfg.Path = filepath.Join(dir, "postern.db")
 	db, err := store.Open(ctx, cfg, keys)
 	if err != nil {
 		return nil, err
