@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"strings"
 	"time"
 
 	"postern/directory"
@@ -63,6 +64,7 @@ func (d *examination) schema(ctx context.Context, cfg Config, db *store.DB) {
 			"postern serve migrates it at its start", "make a backup first")
 	default:
 		d.ok("store", "answers, schema %d", have)
+		d.rights(ctx, db)
 		if err := db.CheckKeys(ctx); err != nil {
 			d.bad(directory.Failure, "keys", err.Error(), "postern serve refuses to start: nothing in the database could be opened",
 				"bring back the "+cfg.Keys+" that was made for it")
@@ -93,4 +95,16 @@ func (d *examination) keyAge(cfg Config) {
 	}
 	d.bad(directory.Warning, "keys", fmt.Sprintf("%s was last changed on %s, %s ago: its newest key is at least that old", cfg.Keys, info.ModTime().UTC().Format(time.DateOnly), days(age)),
 		"the longer one key seals everything, the more a stolen copy of it opens", rotate+"\nand when every node has it, after a minute: "+rotate+" --retire")
+}
+
+// rights sees that the portal's role could not rewrite the record.
+func (d *examination) rights(ctx context.Context, db *store.DB) {
+	role, tables, err := db.MayRewrite(ctx)
+	switch {
+	case err != nil:
+		d.bad(directory.Warning, "store", err.Error(), "whether the record could be rewritten is not known", "check the rights of the database user")
+	case len(tables) > 0:
+		d.bad(directory.Warning, "store", fmt.Sprintf("its role %s may change %s", role, strings.Join(tables, ", ")),
+			"whoever takes the portal over can rewrite what is recorded of it", `psql -c 'CREATE ROLE "postern-portal" LOGIN', then postern migrate --grant postern-portal, and name that role in store.postgres`)
+	}
 }

@@ -12,12 +12,13 @@ import (
 )
 
 func (c *cli) migrate() *cobra.Command {
-	var path string
+	var path, role string
 	cmd := &cobra.Command{
 		Use:   "migrate",
 		Short: "Bring the database to this program's schema",
-		Long:  "Brings the database to this program's schema. Several nodes may run it at once;\none of them does the work. There is no way back: make a backup first.",
-		Args:  cobra.NoArgs,
+		Long: "Brings the database to this program's schema. Several nodes may run it at once;\none of them does the work. There is no way back: make a backup first.\n\n" +
+			"On PostgreSQL --grant gives a role what a portal needs. Run it as the owner of the\ndatabase, and let store.postgres of the nodes name that role: of what is recorded it can\nadd and read, and change nothing.",
+		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			cfg, err := c.load(path)
 			if err != nil {
@@ -34,16 +35,24 @@ func (c *cli) migrate() *cobra.Command {
 			}
 			if have == want {
 				fmt.Fprintf(c.out, "the schema is %d already\n", want)
+			} else {
+				if err := db.Migrate(cmd.Context()); err != nil {
+					return err
+				}
+				fmt.Fprintf(c.out, "migrated from schema %d to %d\n", have, want)
+			}
+			if role == "" {
 				return nil
 			}
-			if err := db.Migrate(cmd.Context()); err != nil {
+			if err := db.Grant(cmd.Context(), role); err != nil {
 				return err
 			}
-			fmt.Fprintf(c.out, "migrated from schema %d to %d\n", have, want)
+			fmt.Fprintf(c.out, "%s may do what a portal does, and of the record only add and read\n", role)
 			return nil
 		},
 	}
 	configFlag(cmd, &path)
+	cmd.Flags().StringVar(&role, "grant", "", "`role` of PostgreSQL that the portal works as")
 	return cmd
 }
 

@@ -93,7 +93,13 @@ func newCluster(t *testing.T, proxy string, nodes, people int) *cluster {
 		check(os.WriteFile(file, []byte(config), 0o600))
 		c.files, c.ports = append(c.files, file), append(c.ports, port)
 	}
-	check(Command(ctx, bin, "migrate", "--config", c.files[0]))
+	// The owner migrates, and the nodes work as a role that may only add to the record.
+	if _, err := place.Raw(t).Exec(`DO $$ BEGIN CREATE ROLE portal LOGIN; EXCEPTION WHEN duplicate_object THEN NULL; END $$`); err != nil {
+		t.Fatal(err)
+	}
+	check(Command(ctx, bin, "migrate", "--config", c.files[0], "--grant", "portal"))
+	portal := strings.Replace(place.Config.Postgres, "postgres://postgres@", "postgres://portal@", 1)
+	check(os.WriteFile(filepath.Join(c.dir, "database"), []byte(portal), 0o600))
 	t.Cleanup(func() {
 		var all sync.WaitGroup
 		for i, n := range c.nodes {
