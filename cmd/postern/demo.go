@@ -40,6 +40,7 @@ const demoCoolingOff = 2 * time.Minute
 func (c *cli) demo() *cobra.Command {
 	var data, listen string
 	var tenant bool
+	var nodes int
 	cmd := &cobra.Command{
 		Use:   "demo",
 		Short: "Run a portal with sample people, on this machine alone",
@@ -48,7 +49,7 @@ func (c *cli) demo() *cobra.Command {
 			"codes and messages. DIR/demo.json tells scripts the same.",
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			err := c.runDemo(cmd.Context(), data, listen, tenant)
+			err := c.runDemo(cmd.Context(), data, listen, tenant, nodes)
 			if errors.Is(err, context.Canceled) && cmd.Context().Err() != nil {
 				return nil // interrupted while it prepared
 			}
@@ -57,12 +58,19 @@ func (c *cli) demo() *cobra.Command {
 	}
 	cmd.Flags().StringVar(&data, "data", "", "`folder` to keep everything in; by default a temporary one, removed at the end")
 	cmd.Flags().BoolVar(&tenant, "entra", false, "add a stand-in for a Microsoft Entra ID tenant, synced from the directory, with people of its own")
+	cmd.Flags().IntVar(&nodes, "nodes", 1, "run so many nodes, on a PostgreSQL and a Redis of their own that must be installed")
 	cmd.Flags().StringVar(&listen, "listen", "localhost:8080", "loopback `address` of the portal")
 	return cmd
 }
 
 // runDemo prepares, serves until ctx ends, and cleans up.
-func (c *cli) runDemo(ctx context.Context, data, listen string, tenant bool) (err error) {
+func (c *cli) runDemo(ctx context.Context, data, listen string, tenant bool, nodes int) (err error) {
+	switch {
+	case nodes < 1 || nodes > mostNodes:
+		return fmt.Errorf("--nodes %d: must be 1 to %d", nodes, mostNodes)
+	case nodes > 1 && data != "":
+		return errors.New("--data: nothing of several nodes is kept; leave one of --nodes and --data away")
+	}
 	if tenant && !entra.Built {
 		return entra.ErrNotBuilt
 	}
@@ -108,7 +116,16 @@ func (c *cli) runDemo(ctx context.Context, data, listen string, tenant bool) (er
 			return err
 		}
 	}
-	p, err := d.program(ctx, addr, slog.New(slog.NewTextHandler(c.err, &slog.HandlerOptions{Level: slog.LevelWarn})))
+	log := slog.New(slog.NewTextHandler(c.err, &slog.HandlerOptions{Level: slog.LevelWarn}))
+	if nodes > 1 {
+		if err := d.startCluster(ctx, addr); err != nil {
+			return err
+		}
+		err := d.serveNodes(ctx, nodes, log, began)
+		fmt.Fprintln(c.out, "stopped")
+		return err
+	}
+	p, err := d.program(ctx, addr, log)
 	if err != nil {
 		return err
 	}
@@ -168,6 +185,7 @@ type demo struct {
 	ldap    *embedded.Server
 	tenant  *graphstub.Server // nil: there is none
 	inbox   *notify.Inbox
+	nodes   *cluster // nil: there is one
 	db      *store.DB
 	origin  string
 	samples []sample
@@ -198,6 +216,11 @@ func (d *demo) close() error {
 	if d.inbox != nil {
 		errs = append(errs, d.inbox.Close())
 	}
+	if d.nodes != nil {
+		for _, stop := range d.nodes.close {
+			errs = append(errs, stop())
+		}
+	}
 	return errors.Join(errs...)
 }
 
@@ -208,7 +231,12 @@ func (d *demo) program(ctx context.Context, addr string, log *slog.Logger) (*pro
 	cfg.Keys = filepath.Join(d.dir, "keys.json")
 	cfg.Store.Path = filepath.Join(d.dir, "postern.db")
 	cfg.Portal.Listen = addr
-	_, port, err := net.SplitHostPort(addr)
+	public := addr
+	if d.nodes != nil {
+		public = d.nodes.front
+		d.nodes.share(&cfg)
+	}
+	_, port, err := net.SplitHostPort(public)
 	if err != nil {
 		return nil, err
 	}
@@ -255,6 +283,9 @@ func (d *demo) directory() *ad.Config {
 
 // enrol sets up the sample people's factors, at the first start in a folder.
 func (d *demo) enrol(ctx context.Context, p *program) error {
+	if d.db != nil {
+		return nil // another node has done it
+	}
 	d.db, d.origin = p.db, p.cfg.Portal.PublicURL
 	if err := d.addKiosk(ctx, p.db); err != nil {
 		return err
@@ -323,6 +354,9 @@ func (d *demo) tellPeople(p *program, took time.Duration) {
 		d.say("                       with %q in it", bannedWord)
 	}
 	d.say("  nobody to help       \"admin1\", \"disabled1\" or a made-up name: all look alike\n")
+	if d.nodes != nil {
+		d.say("%d nodes take turns; the header X-Demo-Node of an answer says which it was\n", d.nodes.count)
+	}
 	d.say("For scripts: %s", filepath.Join(d.dir, "demo.json"))
 	d.say("Ctrl-C stops it.")
 }

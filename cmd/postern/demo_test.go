@@ -32,12 +32,18 @@ func startDemo(t *testing.T, dir string) *running { return startDemoWith(t, dir,
 
 func startDemoWith(t *testing.T, dir string, tenant bool) *running {
 	t.Helper()
+	return startDemoOf(t, dir, tenant, 1)
+}
+
+// startDemoOf so many nodes; dir is empty for several, which keep nothing.
+func startDemoOf(t *testing.T, dir string, tenant bool, nodes int) *running {
+	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
 	told, tell := io.Pipe()
 	ended := make(chan error, 1)
 	go func() {
 		c := &cli{out: tell, err: io.Discard, env: noEnv}
-		err := c.runDemo(ctx, dir, "localhost:0", tenant)
+		err := c.runDemo(ctx, dir, "localhost:0", tenant, nodes)
 		tell.CloseWithError(err)
 		ended <- err
 	}()
@@ -45,13 +51,16 @@ func startDemoWith(t *testing.T, dir string, tenant bool) *running {
 	go func() {
 		lines := bufio.NewScanner(told)
 		for lines.Scan() {
+			if where, ok := strings.CutPrefix(lines.Text(), "preparing in "); ok && dir == "" {
+				dir = where
+			}
 			if strings.HasPrefix(lines.Text(), "Ctrl-C") {
 				close(ready)
 			}
 		}
 	}()
 	stopped := false
-	r := &running{t: t, dir: dir, stop: func() {
+	r := &running{t: t, stop: func() {
 		if stopped {
 			return
 		}
@@ -66,10 +75,11 @@ func startDemoWith(t *testing.T, dir string, tenant bool) *running {
 	case err := <-ended:
 		cancel()
 		if errors.Is(err, syscall.EADDRINUSE) { // another test took the port between it was found free and used
-			return startDemoWith(t, dir, tenant)
+			return startDemoOf(t, dir, tenant, nodes)
 		}
 		t.Fatal(err)
 	}
+	r.dir = dir
 	t.Cleanup(r.stop)
 	r.read()
 	return r
@@ -280,13 +290,19 @@ func TestDemoSaysWhatIsInTheWay(t *testing.T) {
 	defer taken.Close()
 	file := filepath.Join(t.TempDir(), "file")
 	writeFile(t, file, "", 0o600)
-	for _, c := range []struct{ data, listen, want string }{
-		{t.TempDir(), taken.Addr().String(), "or give another, like --listen localhost:8081"},
-		{file, "localhost:0", "give a folder that you may write to"},
-		{filepath.Join(file, "below"), "localhost:0", "give a folder that you may write to"},
+	for _, c := range []struct {
+		data, listen, want string
+		nodes              int
+	}{
+		{"", "localhost:0", "must be 1 to 5", 0},
+		{"", "localhost:0", "must be 1 to 5", 6},
+		{t.TempDir(), "localhost:0", "leave one of --nodes and --data away", 3},
+		{t.TempDir(), taken.Addr().String(), "or give another, like --listen localhost:8081", 1},
+		{file, "localhost:0", "give a folder that you may write to", 1},
+		{filepath.Join(file, "below"), "localhost:0", "give a folder that you may write to", 1},
 	} {
 		var out strings.Builder
-		err := (&cli{out: &out, err: io.Discard, env: noEnv}).runDemo(t.Context(), c.data, c.listen, false)
+		err := (&cli{out: &out, err: io.Discard, env: noEnv}).runDemo(t.Context(), c.data, c.listen, false, c.nodes)
 		if err == nil || !strings.Contains(err.Error(), c.want) || out.Len() > 0 {
 			t.Errorf("%v; %s", err, &out)
 		}

@@ -1,6 +1,6 @@
 //go:build unix
 
-package storetest
+package store
 
 import (
 	"fmt"
@@ -18,7 +18,7 @@ func unprivileged(dir string) (*syscall.SysProcAttr, error) {
 	}
 	u, err := user.Lookup("postgres")
 	if err != nil {
-		return nil, fmt.Errorf("storetest: PostgreSQL does not run as root: %w", err)
+		return nil, fmt.Errorf("store: own PostgreSQL: PostgreSQL does not run as root: %w", err)
 	}
 	uid, err := strconv.ParseUint(u.Uid, 10, 32)
 	if err != nil {

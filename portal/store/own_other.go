@@ -1,6 +1,6 @@
 //go:build !unix
 
-package storetest
+package store
 
 import (
 	"errors"
@@ -8,5 +8,5 @@ import (
 )
 
 func unprivileged(string) (*syscall.SysProcAttr, error) {
-	return nil, errors.New("storetest: the private PostgreSQL is for Unix")
+	return nil, errors.New("store: a PostgreSQL of our own needs Unix")
 }
