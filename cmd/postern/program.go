@@ -84,7 +84,10 @@ const (
 
 // newProgram opens everything and starts nothing. On an error nothing stays open.
 func newProgram(ctx context.Context, cfg Config, log *slog.Logger, extras extras) (_ *program, err error) {
-	p := &program{cfg: cfg, log: log, now: time.Now, metrics: telemetry.NewMetrics(versionName())}
+	p := &program{cfg: cfg, log: log, now: extras.now, metrics: telemetry.NewMetrics(versionName())}
+	if p.now == nil {
+		p.now = time.Now
+	}
 	p.launcher = telemetry.NewLauncher(log, p.metrics)
 	defer func() {
 		if err != nil {
@@ -355,8 +358,9 @@ func (p *program) ready(ctx context.Context) error {
 	return p.db.Ping(ctx)
 }
 
-// extras are what demo adds to the program. serve has none of them.
+// extras are what demo and tests add to the program. serve has none of them.
 type extras struct {
+	now func() time.Time // nil: time.Now
 	// prepare runs once the store and the directories are open, before any page.
 	prepare func(context.Context, *program) error
 	demo    web.Demo
