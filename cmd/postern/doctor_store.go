@@ -65,6 +65,7 @@ func (d *examination) schema(ctx context.Context, cfg Config, db *store.DB) {
 	default:
 		d.ok("store", "answers, schema %d", have)
 		d.rights(ctx, db)
+		d.record(ctx, cfg, db)
 		if err := db.CheckKeys(ctx); err != nil {
 			d.bad(directory.Failure, "keys", err.Error(), "postern serve refuses to start: nothing in the database could be opened",
 				"bring back the "+cfg.Keys+" that was made for it")
@@ -106,5 +107,32 @@ func (d *examination) rights(ctx context.Context, db *store.DB) {
 	case len(tables) > 0:
 		d.bad(directory.Warning, "store", fmt.Sprintf("its role %s may change %s", role, strings.Join(tables, ", ")),
 			"whoever takes the portal over can rewrite what is recorded of it", `psql -c 'CREATE ROLE "postern-portal" LOGIN', then postern migrate --grant postern-portal, and name that role in store.postgres`)
+	}
+}
+
+// sealedLate is when somebody should look why events wait.
+const sealedLate = time.Minute
+
+// record sees that what is sealed ends as it was signed.
+func (d *examination) record(ctx context.Context, cfg Config, db *store.DB) {
+	keys, err := store.LoadKeys(cfg.Keys)
+	if err != nil {
+		return // told with the keys
+	}
+	signer, err := recordSigner(keys)
+	if err != nil {
+		d.bad(directory.Failure, "record", err.Error(), "nothing can be sealed", "bring back the key file")
+		return
+	}
+	size, waiting, err := db.CheckLog(ctx, signer)
+	switch {
+	case err != nil:
+		d.bad(directory.Failure, "record", err.Error(), "somebody may have rewritten what is recorded, or the disk is failing",
+			"postern audit export --out DIR, then postern audit verify DIR --key KEY names what was changed; keep both, and compare with a backup")
+	case !waiting.IsZero() && time.Since(waiting) > sealedLate:
+		d.bad(directory.Warning, "record", fmt.Sprintf("%d events are sealed; since %s none is", size, waiting.Format(time.RFC3339)),
+			"what is not sealed can be changed without a trace", "start the portal, which seals within a second; its log says why where it does not")
+	default:
+		d.ok("record", "%d events are sealed, and end as they were signed", size)
 	}
 }

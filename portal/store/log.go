@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"time"
 
 	"postern/portal/audit"
 )
@@ -23,9 +24,10 @@ const (
 	moveHead    = `UPDATE log_head SET low = $2, mid = $3, next = $4, horizon = $5 WHERE id = $1`
 	logHorizons = `SELECT {xmin}, {xmax}, coalesce(max(seq), 0) FROM audit_events`
 	// not in the log: of those above low, few are.
-	unsealed     = ` FROM audit_events e WHERE e.seq > $1 AND NOT EXISTS (SELECT 1 FROM log_entries l WHERE l.seq = e.seq)`
-	anyUnsealed  = `SELECT 1` + unsealed + ` LIMIT 1`
-	nextUnsealed = `SELECT e.seq, e.event` + unsealed + ` ORDER BY e.seq LIMIT $2`
+	unsealed       = ` FROM audit_events e WHERE e.seq > $1 AND NOT EXISTS (SELECT 1 FROM log_entries l WHERE l.seq = e.seq)`
+	oldestUnsealed = `SELECT coalesce(min(e.at), 0)` + unsealed
+	anyUnsealed    = `SELECT 1` + unsealed + ` LIMIT 1`
+	nextUnsealed   = `SELECT e.seq, e.event` + unsealed + ` ORDER BY e.seq LIMIT $2`
 
 	logSize        = `SELECT coalesce(max(idx), -1) + 1 FROM log_entries`
 	newestNote     = `SELECT size, note FROM log_checkpoints ORDER BY size DESC LIMIT 1`
@@ -124,7 +126,7 @@ func (t *tx) append(ctx context.Context, sign *audit.Signer, seqs []int64, leave
 	if err := t.one(ctx, logSize, nil, &size); err != nil {
 		return err
 	}
-	if err := t.continues(ctx, size, sign); err != nil {
+	if err := continues(ctx, t, size, sign); err != nil {
 		return err
 	}
 	g, err := audit.Grow(size, nodes{ctx, t}, leaves)
@@ -147,7 +149,7 @@ func (t *tx) append(ctx context.Context, sign *audit.Signer, seqs []int64, leave
 }
 
 // continues sees that the log is the one that was signed last.
-func (t *tx) continues(ctx context.Context, size int64, sign *audit.Signer) error {
+func continues(ctx context.Context, t rower, size int64, sign *audit.Signer) error {
 	var signedSize int64
 	var text string
 	switch err := t.one(ctx, newestNote, nil, &signedSize, &text); {
@@ -178,6 +180,29 @@ func (t *tx) continues(ctx context.Context, size int64, sign *audit.Signer) erro
 		return fmt.Errorf("%w: its root is not the one that was signed", ErrLog)
 	}
 	return nil
+}
+
+// CheckLog sees that the log ends as it was signed last, and says how many entries it
+// has and since when the oldest event waits that is not in it; zero: none does. It changes
+// nothing. What is further back only an export and audit.Verify can tell.
+func (db *DB) CheckLog(ctx context.Context, sign *audit.Signer) (size int64, waiting time.Time, err error) {
+	var low, next, at int64
+	r := db.reader(ctx)
+	if err := r.one(ctx, readHead, []any{logID}, &low, &next); err != nil {
+		return 0, waiting, fmt.Errorf("store: log: %w", err)
+	}
+	if err := r.one(ctx, oldestUnsealed, []any{low}, &at); err != nil {
+		return 0, waiting, fmt.Errorf("store: log: %w", err)
+	}
+	if err := r.one(ctx, logSize, nil, &size); err != nil {
+		return 0, waiting, fmt.Errorf("store: log: %w", err)
+	}
+	err = continues(ctx, r, size, sign)
+	var now int64
+	if again := r.one(ctx, logSize, nil, &now); errors.Is(err, ErrLog) && again == nil && now != size {
+		err = nil // a portal has sealed meanwhile, and has looked itself
+	}
+	return size, fromMicros(at), err
 }
 
 // ErrLog is a log that is not the one that was signed: somebody, or a fault of the

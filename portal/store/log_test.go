@@ -289,3 +289,29 @@ func fill(b *testing.B, raw *sql.DB, n int) {
 		b.Fatal(err)
 	}
 }
+
+// What the doctor looks at: the end of the log, and what waits.
+func TestTheEndOfTheLogIsChecked(t *testing.T) {
+	storetest.Each(t, func(t *testing.T, p storetest.Place) {
+		s, _ := signer(t)
+		db := p.Open(t)
+		if size, waiting, err := db.CheckLog(t.Context(), s); size != 0 || !waiting.IsZero() || err != nil {
+			t.Errorf("empty: %d %v %v", size, waiting, err)
+		}
+		record(t, db, "first")
+		if size, waiting, err := db.CheckLog(t.Context(), s); size != 0 || waiting.IsZero() || err != nil {
+			t.Errorf("one waits: %d %v %v", size, waiting, err)
+		}
+		sealAll(t, db, s)
+		if size, waiting, err := db.CheckLog(t.Context(), s); size != 1 || !waiting.IsZero() || err != nil {
+			t.Errorf("sealed: %d %v %v", size, waiting, err)
+		}
+		other, err := audit.NewSigner(bytes.Repeat([]byte{9}, 32))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, _, err := db.CheckLog(t.Context(), other); !errors.Is(err, store.ErrLog) {
+			t.Errorf("another's: %v", err)
+		}
+	})
+}
