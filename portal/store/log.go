@@ -20,11 +20,12 @@ const (
 
 	// lockHead is where nodes that want to seal at once meet; the others come again later.
 	lockHead    = `SELECT low, mid, next, horizon FROM log_head WHERE id = $1 {lock now}`
-	readHead    = `SELECT low, next FROM log_head WHERE id = $1`
+	readHead    = `SELECT low, next, (SELECT coalesce(max(seq), 0) FROM log_entries) FROM log_head WHERE id = $1`
 	moveHead    = `UPDATE log_head SET low = $2, mid = $3, next = $4, horizon = $5 WHERE id = $1`
 	logHorizons = `SELECT {xmin}, {xmax}, coalesce(max(seq), 0) FROM audit_events`
 	// not in the log: of those above low, few are.
 	unsealed       = ` FROM audit_events e WHERE e.seq > $1 AND NOT EXISTS (SELECT 1 FROM log_entries l WHERE l.seq = e.seq)`
+	behindMark     = `SELECT (SELECT count(*) FROM audit_events WHERE seq <= $1) - (SELECT count(*) FROM log_entries WHERE seq <= $1)`
 	oldestUnsealed = `SELECT coalesce(min(e.at), 0)` + unsealed
 	anyUnsealed    = `SELECT 1` + unsealed + ` LIMIT 1`
 	nextUnsealed   = `SELECT e.seq, e.event` + unsealed + ` ORDER BY e.seq LIMIT $2`
@@ -45,9 +46,10 @@ const (
 // newest checkpoint is sign's own and still holds: an error there means that the log was
 // tampered with, and nothing is added.
 func (db *DB) Seal(ctx context.Context, sign *audit.Signer) (n int, err error) {
-	var low, next, one int64
-	if err := db.reader(ctx).one(ctx, readHead, []any{logID}, &low, &next); err != nil {
-		return 0, fmt.Errorf("store: log: %w", err)
+	var one int64
+	low, next, err := head(ctx, db.reader(ctx))
+	if err != nil {
+		return 0, err
 	}
 	switch err := db.reader(ctx).one(ctx, anyUnsealed, []any{low}, &one); {
 	case errors.Is(err, sql.ErrNoRows) && low == next:
@@ -66,6 +68,19 @@ func (db *DB) Seal(ctx context.Context, sign *audit.Signer) (n int, err error) {
 		return 0, fmt.Errorf("store: log: %w", err)
 	}
 	return n, nil
+}
+
+// head reads the mark behind which every event is in the log. It is the one thing here
+// that can be changed: further on than the last event in the log it would keep events out.
+func head(ctx context.Context, r rower) (low, next int64, err error) {
+	var sealed int64
+	if err := r.one(ctx, readHead, []any{logID}, &low, &next, &sealed); err != nil {
+		return 0, 0, fmt.Errorf("store: log: %w", err)
+	}
+	if low > sealed {
+		return 0, 0, fmt.Errorf("%w: its mark is at event %d, and the last in it is %d", ErrLog, low, sealed)
+	}
+	return low, next, nil
 }
 
 // try is within without another try where somebody else was in the way.
@@ -186,10 +201,17 @@ func continues(ctx context.Context, t rower, size int64, sign *audit.Signer) err
 // has and since when the oldest event waits that is not in it; zero: none does. It changes
 // nothing. What is further back only an export and audit.Verify can tell.
 func (db *DB) CheckLog(ctx context.Context, sign *audit.Signer) (size int64, waiting time.Time, err error) {
-	var low, next, at int64
+	var at, hidden int64
 	r := db.reader(ctx)
-	if err := r.one(ctx, readHead, []any{logID}, &low, &next); err != nil {
+	low, _, err := head(ctx, r)
+	if err != nil {
+		return 0, waiting, err
+	}
+	if err := r.one(ctx, behindMark, []any{low}, &hidden); err != nil {
 		return 0, waiting, fmt.Errorf("store: log: %w", err)
+	}
+	if hidden != 0 {
+		return 0, waiting, fmt.Errorf("%w: of the events behind its mark %d are not in it", ErrLog, hidden)
 	}
 	if err := r.one(ctx, oldestUnsealed, []any{low}, &at); err != nil {
 		return 0, waiting, fmt.Errorf("store: log: %w", err)

@@ -189,6 +189,7 @@ func TestTheOwnerOfTheDatabaseIsFoundOut(t *testing.T) {
 		"an event is gone":   {[]string{`DELETE FROM audit_events WHERE seq = 2`}, "entry 2 is missing in the database", false},
 		"the last signature": {[]string{`DELETE FROM log_checkpoints WHERE size = 5`}, "", true},
 		"no signature":       {[]string{`DELETE FROM log_checkpoints`}, "nothing is sealed", true},
+		"the mark":           {[]string{`UPDATE log_head SET low = 1000`}, "", true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			p := storetest.SQLite(t)
@@ -309,6 +310,21 @@ func TestTheEndOfTheLogIsChecked(t *testing.T) {
 		other, err := audit.NewSigner(bytes.Repeat([]byte{9}, 32))
 		if err != nil {
 			t.Fatal(err)
+		}
+		// Events that are kept out by the mark are missed.
+		record(t, db, "hidden")
+		raw := p.Raw(t)
+		if _, err := raw.Exec(`UPDATE log_head SET low = 2`); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := db.Seal(t.Context(), s); !errors.Is(err, store.ErrLog) {
+			t.Errorf("the mark hides an event: %v", err)
+		}
+		if _, err := raw.Exec(`INSERT INTO log_entries (idx, seq) VALUES (1, 3)`); err != nil {
+			t.Fatal(err)
+		}
+		if _, _, err := db.CheckLog(t.Context(), s); !errors.Is(err, store.ErrLog) || !strings.Contains(err.Error(), "behind its mark") {
+			t.Errorf("a hidden event: %v", err)
 		}
 		if _, _, err := db.CheckLog(t.Context(), other); !errors.Is(err, store.ErrLog) {
 			t.Errorf("another's: %v", err)
