@@ -30,6 +30,8 @@ const (
 	ListExported    = "list.exported"
 	CountStarted    = "count.started" // everybody is read, for the lists
 
+	PersonErased = "person.erased" // who somebody is can no longer be read in the record
+
 	DoctorStarted = "doctor.started" // everything the portal stands on is examined
 )
 
@@ -74,4 +76,8 @@ type Event struct {
 	// Proof is something that can be checked again without the portal, such as the
 	// signed statement of an approval. JSON, whole: a cut one would prove nothing.
 	Proof json.RawMessage `json:"proof,omitempty"`
+	// Personal is what tells who they are, sealed under keys of their own, for the subject
+	// and for the actor: how an event is stored. Nobody else sees it, unless a key was
+	// erased, and what was sealed under it with it.
+	Personal map[string]string `json:"personal,omitempty"`
 }

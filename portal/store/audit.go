@@ -48,6 +48,9 @@ func (t *tx) record(ctx context.Context, events []audit.Event) error {
 		if len(e.Proof) > maxProof {
 			return errors.New("store: audit: a proof is longer than any can be")
 		}
+		if err := t.conceal(ctx, &e); err != nil {
+			return err
+		}
 		text, err := json.Marshal(e)
 		if err != nil {
 			return fmt.Errorf("store: audit: %w", err)
@@ -100,6 +103,9 @@ func (db *DB) Recent(ctx context.Context, subject directory.ID, n int) ([]audit.
 		list = append(list, e)
 		return err
 	})
+	if err == nil {
+		err = db.revealAll(ctx, list)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("store: recent events: %w", err)
 	}
@@ -123,6 +129,9 @@ func (db *DB) Export(ctx context.Context, q audit.Query, each func(audit.Event) 
 			page = append(page, e)
 			return err
 		})
+		if err == nil {
+			err = db.revealAll(ctx, page)
+		}
 		if err != nil {
 			return fmt.Errorf("store: export: %w", err)
 		}

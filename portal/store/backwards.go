@@ -23,25 +23,29 @@ const backwardsEvents = `SELECT at, seq, event FROM audit_events
 
 // brief is an event without what only people read: a third of the work of reading one.
 type brief struct {
-	Kind        string        `json:"kind"`
-	Case        string        `json:"case"`
-	Subject     directory.ID  `json:"subject"`
-	Actor       directory.ID  `json:"actor"`
-	ActorName   string        `json:"actor_name"`
-	Door        string        `json:"door"`
-	Purpose     string        `json:"purpose"`
-	Factor      string        `json:"factor"`
-	Outcome     audit.Outcome `json:"outcome"`
-	Reason      string        `json:"reason"`
-	SubjectName string        `json:"subject_name"`
+	ID        string        `json:"id"`
+	Kind      string        `json:"kind"`
+	Case      string        `json:"case"`
+	Subject   directory.ID  `json:"subject"`
+	Actor     directory.ID  `json:"actor"`
+	ActorName string        `json:"actor_name"`
+	Door      string        `json:"door"`
+	Purpose   string        `json:"purpose"`
+	Factor    string        `json:"factor"`
+	Outcome   audit.Outcome `json:"outcome"`
+	Reason    string        `json:"reason"`
+	Personal  struct {
+		Actor string `json:"actor"`
+	} `json:"personal"`
 }
 
 // Backwards calls each with the events of that time, the newest first and most of
-// them at most; cut says that there are more (desk.Past). ID, Address, Detail and
-// Proof are left out. What is committed meanwhile, with an earlier time, may be
+// them at most; cut says that there are more (desk.Past). ActorName is there only for
+// those who acted for somebody else; ID, SubjectName, Address, Detail and Proof are left out. What is committed meanwhile, with an earlier time, may be
 // missing: it is for figures and not for proof.
 func (db *DB) Backwards(ctx context.Context, from, until time.Time, most int, each func(audit.Event) error) (cut bool, err error) {
 	at, seq := micros(until), int64(0)
+	known := personKeys{}
 	for n := 0; ; {
 		page := make([]audit.Event, 0, min(backwardsPage, most-n+1))
 		err := db.reader(ctx).each(ctx, backwardsEvents, []any{micros(from), at, seq, cap(page)}, func(rows *sql.Rows) error {
@@ -53,10 +57,16 @@ func (db *DB) Backwards(ctx context.Context, from, until time.Time, most int, ea
 			if err := json.Unmarshal(text, &e); err != nil {
 				return fmt.Errorf("event %d is not JSON: %w", seq, err)
 			}
-			page = append(page, audit.Event{Seq: seq, At: fromMicros(at), Kind: e.Kind, Case: e.Case, Subject: e.Subject, SubjectName: e.SubjectName,
+			page = append(page, audit.Event{Seq: seq, At: fromMicros(at), Kind: e.Kind, Case: e.Case, Subject: e.Subject,
 				Actor: e.Actor, ActorName: e.ActorName, Door: e.Door, Purpose: e.Purpose, Factor: e.Factor, Outcome: e.Outcome, Reason: e.Reason})
+			if e.Actor != e.Subject {
+				page[len(page)-1].ID, page[len(page)-1].Personal = e.ID, map[string]string{asActor: e.Personal.Actor}
+			}
 			return nil
 		})
+		if err == nil {
+			err = db.revealActors(ctx, known, page)
+		}
 		if err == nil {
 			err = ctx.Err()
 		}

@@ -49,6 +49,9 @@ func (db *DB) eventsBy(ctx context.Context, query, by string, n int) (list []aud
 		list = append(list, e)
 		return err
 	})
+	if err == nil {
+		err = db.revealAll(ctx, list)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("store: events: %w", err)
 	}

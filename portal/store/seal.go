@@ -33,7 +33,8 @@ var (
 	sealedThreat      = sealed{table: "threat", bound: []string{"id"}, id: 1}
 	sealedKiosks      = sealed{table: "kiosks", bound: []string{"id"}, id: 1}
 	sealedErrands     = sealed{table: "errands", bound: []string{"id"}, id: 1}
-	sealedTables      = []sealed{sealedCases, sealedCredentials, sealedOffers, sealedSessions, sealedMessages, sealedMarks, sealedAccounts, sealedThreat, sealedKiosks, sealedErrands}
+	sealedPersons     = sealed{table: "person_keys", bound: []string{"person"}, id: 1}
+	sealedTables      = []sealed{sealedCases, sealedCredentials, sealedOffers, sealedSessions, sealedMessages, sealedMarks, sealedAccounts, sealedThreat, sealedKiosks, sealedErrands, sealedPersons}
 )
 
 // place is the associated data of one row; every part with its length before

@@ -82,6 +82,7 @@ type DB struct {
 
 	courier  atomic.Pointer[courier]
 	recorded atomic.Pointer[func()]
+	persons  knownKeys
 }
 
 // Open opens the database. It changes nothing in it: call Migrate before use.

@@ -14,9 +14,10 @@ import (
 // inside it, so that a counter that rises or a code that is spent there commits
 // or vanishes with the case.
 type tx struct {
-	db   *DB
-	sql  *sql.Tx
-	sent []Outgoing // handed over once committed
+	db      *DB
+	sql     *sql.Tx
+	sent    []Outgoing // handed over once committed
+	persons personKeys
 	// recorded: it wrote events, which are to be sealed.
 	recorded bool
 	// fresh are statements seen for the first time, to be kept from now on.
@@ -61,6 +62,7 @@ func (db *DB) within(ctx context.Context, work func(context.Context, *tx) error)
 // settled does what waits for the commit.
 func (db *DB) settled(ctx context.Context, t *tx) {
 	db.handOver(t.sent)
+	db.remember(t.persons)
 	if wake := db.recorded.Load(); t.recorded && wake != nil {
 		(*wake)()
 	}
