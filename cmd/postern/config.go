@@ -31,6 +31,7 @@ import (
 	"postern/portal/notify/smtp"
 	"postern/portal/password"
 	"postern/portal/policy"
+	"postern/portal/ship"
 	"postern/portal/store"
 	"postern/static"
 	"postern/verify"
@@ -64,6 +65,7 @@ type Config struct {
 	Enrolment enrol.Config    `yaml:"enrolment"`
 	Password  password.Config `yaml:"password"`
 	Limits    limit.Config    `yaml:"limits"`
+	Ship      ship.Config     `yaml:"ship"`
 
 	zone *time.Location
 	// file is where it was read from, private the files its secrets are in; as far as there are any.
@@ -133,12 +135,13 @@ func DefaultConfig() Config {
 		Enrolment: enrol.DefaultConfig(),
 		Password:  password.DefaultConfig(),
 		Limits:    limit.DefaultConfig(),
+		Ship:      ship.DefaultConfig(),
 	}
 }
 
 // elements are what the entries of lists start from.
 func elements() []any {
-	return []any{ad.DefaultConfig(), openldap.DefaultConfig(), entra.DefaultConfig(), policy.DefaultConfig().Approval}
+	return append([]any{ad.DefaultConfig(), openldap.DefaultConfig(), entra.DefaultConfig(), policy.DefaultConfig().Approval}, ship.Elements()...)
 }
 
 // load reads the file, resolves its secrets and checks everything. The error is
@@ -220,6 +223,7 @@ func (c *Config) resolve(r *reader, sec *secrets) {
 	if ref := c.Limits.Redis; ref != "" {
 		c.Limits.Redis = secret("limits.redis", ref).Reveal()
 	}
+	c.Ship.Resolve(sec.place, func(key, ref string) directory.Secret { return secret("ship."+key, ref) })
 	c.private = sec.files
 }
 
@@ -262,6 +266,7 @@ func (c *Config) validate(r *reader) {
 	r.add("enrolment", c.Enrolment.Validate()...)
 	r.add("password", c.Password.Validate()...)
 	r.add("limits", c.Limits.Validate()...)
+	r.add("ship", c.Ship.Validate()...)
 }
 
 func (c *Config) validateDirectories(r *reader) {

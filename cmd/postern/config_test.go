@@ -90,6 +90,8 @@ func TestExampleShowsTheDefaults(t *testing.T) {
 		{"sms.timeout", shown.SMS.Timeout, want.SMS.Timeout},
 		{"sms.gateway.success.status", shown.SMS.Gateway.Success.Status, want.SMS.Gateway.Success.Status},
 		{"limits", shown.Limits, want.Limits},
+		{"ship.witness", shown.Ship.Witness, want.Ship.Witness},
+		{"ship.hold", shown.Ship.Hold, want.Ship.Hold},
 	} {
 		if !reflect.DeepEqual(c.got, c.want) {
 			t.Errorf("%s: the example shows %+v, the default is %+v", c.key, c.got, c.want)

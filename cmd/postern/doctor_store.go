@@ -66,6 +66,7 @@ func (d *examination) schema(ctx context.Context, cfg Config, db *store.DB) {
 		d.ok("store", "answers, schema %d", have)
 		d.rights(ctx, db)
 		d.record(ctx, cfg, db)
+		d.shipments(ctx, cfg, db)
 		if err := db.CheckKeys(ctx); err != nil {
 			d.bad(directory.Failure, "keys", err.Error(), "postern serve refuses to start: nothing in the database could be opened",
 				"bring back the "+cfg.Keys+" that was made for it")

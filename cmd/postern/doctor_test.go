@@ -21,7 +21,7 @@ import (
 // Monitoring goes by these names: they are added to, and never changed. A directory
 // that cannot be looked at is a check by its own name.
 var (
-	checks = []string{"config", "files", "public_url", "tls", "cookies", "listen", "admin", "trusted_proxies", "passkeys", "keys", "store", "redis", "record", "kiosks", "disk",
+	checks = []string{"config", "files", "public_url", "tls", "cookies", "listen", "admin", "trusted_proxies", "passkeys", "keys", "store", "redis", "record", "ship", "kiosks", "disk",
 		"corp", "alerts", "roles", "mail", "sms", "yubikey", "leaked passwords", "entropy", "clock"}
 	directoryChecks = strings.Fields("reach tls bind server clock account base people manager policy privileged protected listing rights history unexpire expire manage ppolicy index signing writable domain domains catalogue discover answers token tenant credential permissions roles pass methods")
 )

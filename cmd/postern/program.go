@@ -26,6 +26,7 @@ import (
 	"postern/portal/password"
 	"postern/portal/policy"
 	"postern/portal/session"
+	"postern/portal/ship"
 	"postern/portal/store"
 	"postern/portal/telemetry"
 	"postern/portal/web"
@@ -57,6 +58,7 @@ type program struct {
 	screens  *kiosk.Service
 	server   *portal.Server
 	jobs     *job.Runner
+	ships    *ship.Runner  // nil where the record goes nowhere
 	census   *enrol.Census // nil where nobody has a role, and so is doctor
 	doctor   *desk.Doctor
 	metrics  *telemetry.Metrics
@@ -99,6 +101,9 @@ func newProgram(ctx context.Context, cfg Config, log *slog.Logger, extras extras
 	}
 	p.close = append(p.close, p.db.Close)
 	if err := cfg.prepare(ctx, p.db); err != nil {
+		return nil, err
+	}
+	if err := p.db.Ships(ctx, cfg.shipHolds()); err != nil {
 		return nil, err
 	}
 	if err := p.openDirectories(); err != nil {
@@ -279,6 +284,10 @@ func (p *program) build(extras extras) error {
 			p.metrics.Delivery(string(d.Channel), d.Template, string(d.Outcome), d.Waited, d.Took)
 		},
 	})
+	if err != nil {
+		return err
+	}
+	p.ships, err = p.shipping(signer.Name(), transports[notify.Mail])
 	return err
 }
 
@@ -394,6 +403,7 @@ func (p *program) Run(ctx context.Context) error {
 		worked = p.jobs.Run(working)
 	})
 	p.launcher.Go("key file", func() { p.refreshKeys(working) })
+	p.launcher.Go("ship", func() { p.ship(working) })
 	p.launcher.Go("census", func() { p.count(working) })
 	p.launcher.Go("doctor", func() { p.attend(working) })
 	p.log.Info("ready", "url", p.server.URL(), "version", versionName())

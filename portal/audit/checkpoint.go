@@ -93,6 +93,9 @@ func NewSigner(seed []byte) (*Signer, error) {
 // Key is the public key, for whoever verifies: name+hash+base64, as note has it.
 func (s *Signer) Key() string { return s.text }
 
+// Name of the log.
+func (s *Signer) Name() string { return s.name }
+
 // Sign returns the signed text of a checkpoint of this log.
 func (s *Signer) Sign(size int64, root Hash, at time.Time) (string, error) {
 	c := Checkpoint{Origin: s.name, Size: size, Root: root, At: at}

@@ -128,6 +128,9 @@ func harmless(s string) string {
 	return escapeControls(s)
 }
 
+// Escaped makes any text one line that moves no cursor and turns no text around.
+func Escaped(s string) string { return escapeControls(s) }
+
 // escapeControls writes control, format and line-separator characters as \uXXXX:
 // C0, C1, DEL, the bidirectional marks, zero-width characters.
 func escapeControls(s string) string {

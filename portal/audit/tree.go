@@ -22,6 +22,13 @@ func Leaf(event []byte) []byte { return []byte(escapeControls(string(event))) }
 // LeafHash is the hash of an entry (RFC 6962: H(0x00 || leaf)).
 func LeafHash(leaf []byte) Hash { return tlog.RecordHash(leaf) }
 
+// Filed is an event in its place in the log, readable.
+type Filed struct {
+	Index int64
+	Hash  Hash // of what is stored (LeafHash)
+	Event Event
+}
+
 // Growth is what new entries add to a log.
 type Growth struct {
 	Size   int64  // afterwards

@@ -33,6 +33,11 @@ func (db *DB) Record(ctx context.Context, events ...audit.Event) error {
 
 func (t *tx) record(ctx context.Context, events []audit.Event) error {
 	for _, e := range events {
+		if e.Outcome == audit.Intent { // no directory is written to without one
+			if err := t.room(ctx); err != nil {
+				return err
+			}
+		}
 		e = e.Bounded()
 		e.Seq = 0 // given by the database
 		if e.At.IsZero() {

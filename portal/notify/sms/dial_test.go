@@ -96,7 +96,7 @@ func TestANameThatChangesItsMindGetsNowhere(t *testing.T) {
 		n.set(address)
 		for _, err := range []error{tr.Send(t.Context(), "id", number, hello), tr.Check(t.Context())} {
 			quiet(t, err)
-			if !errors.As(err, new(*addressError)) {
+			if !errors.As(err, new(*notify.AddressError)) {
 				t.Errorf("%s: %v", address, err)
 			}
 		}
@@ -119,12 +119,12 @@ func TestWhichAddressesAreConnectedTo(t *testing.T) {
 		"0.0.0.0": 0, "0.1.2.3": 0, "::": 0, "::a00:5": 0, "2002:a00:5::1": 0, "2001::1": 0, "224.0.0.1": 0, "239.1.1.1": 0, "ff02::1": 0, "240.0.0.1": 0, "255.255.255.255": 0,
 	} {
 		got := 0
-		for bit, g := range map[int]guard{local: {local: true, private: true}, lan: {private: true}, internet: {}} {
+		for bit, g := range map[int]notify.Guard{local: {Local: true, Private: true}, lan: {Private: true}, internet: {}} {
 			if strings.Contains(address, ":") {
-				if g.control("tcp6", "["+address+"]:443", nil) == nil {
+				if g.Control("tcp6", "["+address+"]:443", nil) == nil {
 					got |= bit
 				}
-			} else if g.control("tcp4", address+":443", nil) == nil {
+			} else if g.Control("tcp4", address+":443", nil) == nil {
 				got |= bit
 			}
 		}
@@ -132,7 +132,7 @@ func TestWhichAddressesAreConnectedTo(t *testing.T) {
 			t.Errorf("%s: %03b, want %03b", address, got, want)
 		}
 	}
-	if err := (guard{}).control("tcp", "example.com:443", nil); err == nil {
+	if err := (notify.Guard{}).Control("tcp", "example.com:443", nil); err == nil {
 		t.Error("a name passed for an address")
 	}
 }
