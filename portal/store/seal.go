@@ -33,7 +33,8 @@ var (
 	sealedThreat      = sealed{table: "threat", bound: []string{"id"}, id: 1}
 	sealedKiosks      = sealed{table: "kiosks", bound: []string{"id"}, id: 1}
 	sealedErrands     = sealed{table: "errands", bound: []string{"id"}, id: 1}
-	sealedTables      = []sealed{sealedCases, sealedCredentials, sealedOffers, sealedSessions, sealedMessages, sealedMarks, sealedAccounts, sealedThreat, sealedKiosks, sealedErrands}
+	sealedState       = sealed{table: "store_state", bound: []string{"id"}, id: 1}
+	sealedTables      = []sealed{sealedCases, sealedCredentials, sealedOffers, sealedSessions, sealedMessages, sealedMarks, sealedAccounts, sealedThreat, sealedKiosks, sealedErrands, sealedState}
 )
 
 // place is the associated data of one row; every part with its length before
