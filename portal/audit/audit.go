@@ -31,6 +31,8 @@ const (
 	CountStarted    = "count.started" // everybody is read, for the lists
 
 	DoctorStarted = "doctor.started" // everything the portal stands on is examined
+
+	StoreRestored = "store.restored" // the database is one from a backup; Detail says what ended with that
 )
 
 // MessageSent is a message that a relay took; Detail has its channel and template, and

@@ -1,0 +1,122 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"time"
+
+	"postern/portal/audit"
+	"postern/portal/store"
+)
+
+// seenFile is what one node remembers of the database, beside the key file and so in
+// another place than the database: a restored one comes back without it. Each node has
+// its own, and each says only how far the database was at least.
+type seenFile struct {
+	path string
+	key  audit.Key
+	last store.Seen // as it stands in the file
+}
+
+// seenEvery is how often a running portal looks. What happened in between a backup
+// and a restore within that time is not noticed.
+const seenEvery = 10 * time.Second
+
+// maxSeen is more than a checkpoint needs.
+const maxSeen = 64 << 10
+
+func (c *Config) seen(keys *store.Keys) (*seenFile, error) {
+	_, key, err := recordKey(keys)
+	return &seenFile{path: c.Keys + ".seen", key: key}, err
+}
+
+// read gives the zero value where nothing was ever seen.
+func (f *seenFile) read() (s store.Seen, err error) {
+	text, err := readBounded(f.path, maxSeen)
+	if errors.Is(err, fs.ErrNotExist) {
+		return s, nil
+	}
+	if err != nil {
+		return s, err
+	}
+	d := json.NewDecoder(bytes.NewReader(text))
+	d.DisallowUnknownFields()
+	if err := d.Decode(&s); err != nil {
+		return s, fmt.Errorf("%s cannot be read: remove it if you know that the database is the newest there is", f.path)
+	}
+	return s, nil
+}
+
+func (f *seenFile) write(s store.Seen) error {
+	err := replaceFile(f.path, func(w io.Writer) error { return json.NewEncoder(w).Encode(s) })
+	if err == nil {
+		f.last = s
+	}
+	return err
+}
+
+// check refuses a database that is older than what was seen.
+func (f *seenFile) check(ctx context.Context, db *store.DB) error {
+	s, err := f.read()
+	if err != nil {
+		return err
+	}
+	if err = db.Follows(ctx, s, f.key); errors.Is(err, store.ErrOlder) {
+		return fmt.Errorf("%w (%s). Used codes, removed factors and old links would work again. If it was restored from a backup run postern store restored; else bring the newer database back", err, f.path)
+	}
+	return err
+}
+
+// note remembers how the database stands now; never less than before.
+func (f *seenFile) note(ctx context.Context, db *store.DB) error {
+	s, err := db.Seen(ctx)
+	if err != nil || s == f.last {
+		return err
+	}
+	if err := f.check(ctx, db); err != nil {
+		return err
+	}
+	return f.write(s)
+}
+
+// watchSeen notes until ctx ends. That it cannot is told once, and
+// stops nobody: the portal only notices less.
+func (p *program) watchSeen(ctx context.Context) {
+	told := ""
+	note := func(ctx context.Context) {
+		err := p.seen.note(ctx, p.db)
+		if err == nil || err.Error() == told {
+			return
+		}
+		told = err.Error()
+		if errors.Is(err, store.ErrOlder) {
+			p.metrics.Alarm("restored")
+			p.log.Error("the database was exchanged for an older one while the portal ran; stop it", "error", err)
+			return
+		}
+		p.log.Warn("how far the database is cannot be noted; one that is restored from a backup may go unnoticed", "error", err)
+	}
+	tick := time.NewTicker(seenEvery)
+	defer tick.Stop()
+	for note(ctx); ; note(ctx) {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+	}
+}
+
+// noteLast is for the end, when nothing is written any more.
+func (p *program) noteLast() {
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+	defer cancel()
+	if err := p.seen.note(ctx, p.db); err != nil {
+		p.log.Warn("how far the database is could not be noted at the end", "error", err)
+	}
+}
