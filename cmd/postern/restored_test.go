@@ -159,7 +159,7 @@ func (v *vault) happen(p *program) {
 }
 
 // run is a command of the program.
-func (v *vault) run(args ...string) (out string, err error) {
+func (v *vault) command(args ...string) (out string, err error) {
 	var b bytes.Buffer
 	root := (&cli{out: &b, err: &b, env: noEnv}).root()
 	root.SetArgs(append(args, "--config", v.file))
@@ -239,13 +239,13 @@ func TestARestoredDatabaseRevivesNothing(t *testing.T) {
 		back := v.save()
 		v.use(v.happen)
 		v.use(func(*program) {}) // the newer one is started again as ever
-		if out, err := v.run("store", "restored"); err == nil || !strings.Contains(err.Error(), "--force") {
+		if out, err := v.command("store", "restored"); err == nil || !strings.Contains(err.Error(), "--force") {
 			v.t.Fatalf("a good database was taken for an old one: %s %v", out, err)
 		}
 		back()
 		v.refusedToStart()
 		v.refusedToStart() // nor the second time
-		out, err := v.run("store", "restored")
+		out, err := v.command("store", "restored")
 		if err != nil || !strings.Contains(out, "removed 9 factors of 2 accounts") || !strings.Contains(out, "2 links") || !strings.Contains(out, "frozen") {
 			v.t.Fatal(out, err)
 		}
@@ -282,7 +282,7 @@ func TestARecordSaysWhatGoes(t *testing.T) {
 					early, late = early+".jsonl", late+".jsonl"
 				}
 				export := func(to string) {
-					if out, err := v.run("audit", "export", "--out", to); err != nil {
+					if out, err := v.command("audit", "export", "--out", to); err != nil {
 						v.t.Fatal(out, err)
 					}
 				}
@@ -298,7 +298,7 @@ func TestARecordSaysWhatGoes(t *testing.T) {
 				back()
 				v.refusedToStart()
 				if form == "log" {
-					if out, err := v.run("store", "restored", "--record", early); err == nil || !strings.Contains(err.Error(), "that was seen last") {
+					if out, err := v.command("store", "restored", "--record", early); err == nil || !strings.Contains(err.Error(), "that was seen last") {
 						v.t.Fatalf("a record that ends too early: %s %v", out, err)
 					}
 				} else {
@@ -309,12 +309,12 @@ func TestARecordSaysWhatGoes(t *testing.T) {
 					}
 					lines := strings.SplitAfter(string(text), "\n")
 					writeFile(v.t, early, strings.Join(lines[len(lines)-3:], ""), 0o600)
-					if out, err := v.run("store", "restored", "--record", early); err == nil || !strings.Contains(err.Error(), "reach back further") {
+					if out, err := v.command("store", "restored", "--record", early); err == nil || !strings.Contains(err.Error(), "reach back further") {
 						v.t.Fatalf("a record with a hole: %s %v", out, err)
 					}
 				}
 				v.refusedToStart()
-				out, err := v.run("store", "restored", "--record", late)
+				out, err := v.command("store", "restored", "--record", late)
 				if err != nil || !strings.Contains(out, "removed 3 factors of 1 account") || !strings.Contains(out, "1 account frozen") {
 					v.t.Fatal(out, err)
 				}
@@ -334,7 +334,7 @@ func TestFactorsAreKeptWhenSomebodySaysSo(t *testing.T) {
 		back := v.save()
 		v.use(v.happen)
 		back()
-		out, err := v.run("store", "restored", "--distrust-factors=false")
+		out, err := v.command("store", "restored", "--distrust-factors=false")
 		if err != nil || !strings.Contains(out, "work AGAIN") || !strings.Contains(out, "removed 5 factors of 2 accounts") {
 			v.t.Fatal(out, err)
 		}

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -20,7 +21,7 @@ import (
 type seenFile struct {
 	path string
 	key  audit.Key
-	last store.Seen // as it stands in the file
+	last *store.Seen // as this process wrote it; nil: not yet
 }
 
 // seenEvery is how often a running portal looks. What happened in between a backup
@@ -32,7 +33,7 @@ const maxSeen = 64 << 10
 
 func (c *Config) seen(keys *store.Keys) (*seenFile, error) {
 	_, key, err := recordKey(keys)
-	return &seenFile{path: c.Keys + ".seen", key: key}, err
+	return &seenFile{path: cmp.Or(c.Store.Seen, c.Keys+".seen"), key: key}, err
 }
 
 // read gives the zero value where nothing was ever seen.
@@ -44,18 +45,28 @@ func (f *seenFile) read() (s store.Seen, err error) {
 	if err != nil {
 		return s, err
 	}
+	var kept seenText
 	d := json.NewDecoder(bytes.NewReader(text))
 	d.DisallowUnknownFields()
-	if err := d.Decode(&s); err != nil {
+	if err := d.Decode(&kept); err != nil {
 		return s, fmt.Errorf("%s cannot be read: remove it if you know that the database is the newest there is", f.path)
 	}
-	return s, nil
+	if kept.Key != f.key.String() {
+		return s, nil // of a key file that was here before, and so of another database
+	}
+	return kept.Seen, nil
+}
+
+// seenText is the file.
+type seenText struct {
+	Key string `json:"key"` // public, of the record
+	store.Seen
 }
 
 func (f *seenFile) write(s store.Seen) error {
-	err := replaceFile(f.path, func(w io.Writer) error { return json.NewEncoder(w).Encode(s) })
+	err := replaceFile(f.path, func(w io.Writer) error { return json.NewEncoder(w).Encode(seenText{f.key.String(), s}) })
 	if err == nil {
-		f.last = s
+		f.last = &s
 	}
 	return err
 }
@@ -75,7 +86,7 @@ func (f *seenFile) check(ctx context.Context, db *store.DB) error {
 // note remembers how the database stands now; never less than before.
 func (f *seenFile) note(ctx context.Context, db *store.DB) error {
 	s, err := db.Seen(ctx)
-	if err != nil || s == f.last {
+	if err != nil || f.last != nil && s == *f.last {
 		return err
 	}
 	if err := f.check(ctx, db); err != nil {

@@ -18,7 +18,7 @@ func (c *copying) fit(ctx context.Context) error {
 	if have != want {
 		return fmt.Errorf("store: copy: the source has schema %d, and this program's is %d: run postern migrate on it first", have, want)
 	}
-	if err := errors.Join(c.from.checkWhole(ctx), c.from.CheckKeys(ctx)); err != nil {
+	if err := errors.Join(c.from.CheckWhole(ctx), c.from.CheckKeys(ctx)); err != nil {
 		return fmt.Errorf("the source: %w", err)
 	}
 	// Rows stay sealed as they are: the target's keys must open what the source's do.

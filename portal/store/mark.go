@@ -31,7 +31,7 @@ func (db *DB) mark() []byte {
 // CheckKeys. Call it after Migrate, before anything is read or written. A copy that was
 // not finished is ErrHalfCopied.
 func (db *DB) MarkKeys(ctx context.Context) error {
-	if err := db.checkWhole(ctx); err != nil {
+	if err := db.CheckWhole(ctx); err != nil {
 		return err
 	}
 	marked, err := db.checkMark(ctx)

@@ -49,8 +49,8 @@ func (t *tx) setState(ctx context.Context, id string, s state) error {
 	return nil
 }
 
-// checkWhole returns ErrHalfCopied for what is not all of a database.
-func (db *DB) checkWhole(ctx context.Context) error {
+// CheckWhole returns ErrHalfCopied for what is not all of a database.
+func (db *DB) CheckWhole(ctx context.Context) error {
 	s, there, err := db.state(ctx, db.reader(ctx), stateCopy)
 	if err == nil && there {
 		err = fmt.Errorf("%w: it was begun at %s; run postern store copy again", ErrHalfCopied, s.Since.UTC().Format(time.RFC3339))
