@@ -95,7 +95,9 @@ func (c *cli) restored(ctx context.Context, r restoring) error {
 	if err != nil {
 		return err
 	}
-	if err := sealRest(ctx, db, signer); err != nil {
+	if err := sealRest(ctx, db, signer); errors.Is(err, store.ErrLog) {
+		fmt.Fprintln(c.err, "warning:", err)
+	} else if err != nil {
 		return err
 	}
 	c.tellRestored(what, done, last)
@@ -110,7 +112,7 @@ func (c *cli) restored(ctx context.Context, r restoring) error {
 }
 
 func (c *cli) tellRestored(what store.Restoration, done store.Restored, last string) {
-	fmt.Fprintf(c.out, "restored, for the %d. time that is known. Ended: %s, %s, %s, %s, %s, %s, %s\n", done.Epoch,
+	fmt.Fprintf(c.out, "restored: epoch %d. Ended: %s, %s, %s, %s, %s, %s, %s\n", done.Epoch,
 		count(done.Cases, "open case"), count(done.Sessions, "session"), count(done.Links, "link"), count(done.Messages, "message"),
 		count(done.Offers, "unfinished set-up"), count(done.Errands, "errand"), count(done.Codes, "kiosk code"))
 	fmt.Fprintf(c.out, "removed %s of %s\n", count(done.Factors, "factor"), count(done.People, "account"))

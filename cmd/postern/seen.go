@@ -19,9 +19,10 @@ import (
 // another place than the database: a restored one comes back without it. Each node has
 // its own, and each says only how far the database was at least.
 type seenFile struct {
-	path string
-	key  audit.Key
-	last *store.Seen // as this process wrote it; nil: not yet
+	path    string
+	key     audit.Key
+	last    *store.Seen // as this process wrote it; nil: not yet
+	failing error       // of the last try, which was told
 }
 
 // seenEvery is how often a running portal looks. What happened in between a backup
@@ -95,26 +96,11 @@ func (f *seenFile) note(ctx context.Context, db *store.DB) error {
 	return f.write(s)
 }
 
-// watchSeen notes until ctx ends. That it cannot is told once, and
-// stops nobody: the portal only notices less.
+// watchSeen notes until ctx ends.
 func (p *program) watchSeen(ctx context.Context) {
-	told := ""
-	note := func(ctx context.Context) {
-		err := p.seen.note(ctx, p.db)
-		if err == nil || err.Error() == told {
-			return
-		}
-		told = err.Error()
-		if errors.Is(err, store.ErrOlder) {
-			p.metrics.Alarm("restored")
-			p.log.Error("the database was exchanged for an older one while the portal ran; stop it", "error", err)
-			return
-		}
-		p.log.Warn("how far the database is cannot be noted; one that is restored from a backup may go unnoticed", "error", err)
-	}
 	tick := time.NewTicker(seenEvery)
 	defer tick.Stop()
-	for note(ctx); ; note(ctx) {
+	for p.note(ctx); ; p.note(ctx) {
 		select {
 		case <-ctx.Done():
 			return
@@ -127,7 +113,24 @@ func (p *program) watchSeen(ctx context.Context) {
 func (p *program) noteLast() {
 	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
 	defer cancel()
-	if err := p.seen.note(ctx, p.db); err != nil {
-		p.log.Warn("how far the database is could not be noted at the end", "error", err)
+	p.note(ctx)
+}
+
+// note says once when it begins to fail, and stops nobody: the portal notices less.
+func (p *program) note(ctx context.Context) {
+	err := p.seen.note(ctx, p.db)
+	if err != nil && ctx.Err() != nil {
+		return // told to end
+	}
+	was := p.seen.failing
+	p.seen.failing = err
+	older := errors.Is(err, store.ErrOlder)
+	switch {
+	case err == nil || was != nil && errors.Is(was, store.ErrOlder) == older:
+	case older:
+		p.metrics.Alarm("restored")
+		p.log.Error("the database was exchanged for an older one while the portal ran; stop it", "error", err)
+	default:
+		p.log.Warn("how far the database is cannot be noted; one that is restored from a backup may go unnoticed", "error", err)
 	}
 }

@@ -100,6 +100,29 @@ func TestAMarkThatCannotBeKept(t *testing.T) {
 	})
 }
 
+// Exchanged under a running portal, an old database is told of, loudly and once.
+func TestAnExchangedDatabaseIsToldOf(t *testing.T) {
+	v := &vault{house: newHouse(t)}
+	v.use(v.event)
+	var log bytes.Buffer
+	p, err := v.open(&log)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := p.seen.read()
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.Epoch++ // as another node has left it
+	if err := (&seenFile{path: p.seen.path, key: p.seen.key}).write(s); err != nil {
+		t.Fatal(err)
+	}
+	v.serveOnce(p)
+	if n := strings.Count(log.String(), "exchanged for an older one"); n != 1 || !strings.Contains(log.String(), "ERROR") {
+		t.Errorf("%d times: %s", n, &log)
+	}
+}
+
 // serveOnce runs the program and ends it as soon as it serves.
 func (v *vault) serveOnce(p *program) {
 	v.t.Helper()

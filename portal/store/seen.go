@@ -49,7 +49,7 @@ func (db *DB) Follows(ctx context.Context, s Seen, key audit.Key) error {
 	case err != nil || epoch > s.Epoch: // restored since, as somebody has said
 		return err
 	case epoch < s.Epoch:
-		return fmt.Errorf("%w: somebody has said %d times that it was restored, and it knows of %d", ErrOlder, s.Epoch, epoch)
+		return fmt.Errorf("%w: its epoch is %d, and %d was seen", ErrOlder, epoch, s.Epoch)
 	case s.Checkpoint == "":
 		return nil
 	}
