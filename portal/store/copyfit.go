@@ -92,7 +92,17 @@ func (c *copying) begin(ctx context.Context) (same bool, err error) {
 		return false, nil
 	}
 	return false, c.to.within(ctx, func(ctx context.Context, t *tx) error {
-		return t.setState(ctx, stateCopy, state{Since: c.to.now()})
+		if err := t.setState(ctx, stateCopy, state{Since: c.to.now()}); err != nil {
+			return err
+		}
+		var body []byte
+		switch err := t.one(ctx, readMark, []any{markID}, &body); {
+		case errors.Is(err, sql.ErrNoRows):
+			return nil
+		case err != nil:
+			return err
+		}
+		return fmt.Errorf("%w: a portal has begun to work in it", ErrOccupied)
 	})
 }
 

@@ -43,7 +43,14 @@ func (db *DB) MarkKeys(ctx context.Context) error {
 		return err
 	}
 	if err := db.within(ctx, func(ctx context.Context, t *tx) error {
-		_, err := t.exec(ctx, insertMark, markID, body)
+		if _, err := t.exec(ctx, insertMark, markID, body); err != nil {
+			return err
+		}
+		// A copy that began just now saw no mark yet.
+		_, half, err := db.state(ctx, t, stateCopy)
+		if err == nil && half {
+			err = ErrHalfCopied
+		}
 		return err
 	}); err != nil {
 		return fmt.Errorf("store: mark: %w", err)

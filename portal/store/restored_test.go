@@ -229,3 +229,24 @@ func TestADatabaseFollowsWhatWasSeen(t *testing.T) {
 		}
 	})
 }
+
+// What a running portal does every few seconds so that a restored database is noticed.
+func BenchmarkSeen(b *testing.B) {
+	for name, place := range map[string]func(testing.TB) storetest.Place{"sqlite": storetest.SQLite, "postgres": storetest.Postgres} {
+		b.Run(name, func(b *testing.B) {
+			db := place(b).Open(b)
+			s, k := signer(b)
+			live(b, db, 20_000)
+			sealAll(b, db, s)
+			for b.Loop() {
+				seen, err := db.Seen(b.Context())
+				if err == nil {
+					err = db.Follows(b.Context(), seen, k)
+				}
+				if err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
+}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"path/filepath"
 	"time"
 
 	"postern/portal/audit"
@@ -75,9 +76,9 @@ func (db *DB) Follows(ctx context.Context, s Seen, key audit.Key) error {
 	return nil
 }
 
-// persist waits until what can be read is on the disk. PostgreSQL has seen to that. What
-// left SQLite's log has been waited for as well; its main file must not be opened here,
-// for closing it would end SQLite's locks.
+// persist waits until what can be read is on the disk. PostgreSQL has seen to that, by its
+// synchronous_commit. What left SQLite's log has been waited for as well; its main file
+// must not be opened here, for closing it would end SQLite's locks.
 func (db *DB) persist() error {
 	if db.path == "" {
 		return nil
@@ -91,6 +92,11 @@ func (db *DB) persist() error {
 	}
 	if err := errors.Join(f.Sync(), f.Close()); err != nil {
 		return fmt.Errorf("store: %w", err)
+	}
+	// That the log is there at all; not every system can wait for a folder.
+	if folder, err := os.Open(filepath.Dir(db.path)); err == nil {
+		_ = folder.Sync()
+		_ = folder.Close()
 	}
 	return nil
 }
