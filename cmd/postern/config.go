@@ -97,6 +97,9 @@ type Store struct {
 	// AutoMigrate lets serve migrate PostgreSQL. SQLite has one program, which
 	// always migrates.
 	AutoMigrate bool `yaml:"auto_migrate"`
+	// Seen is the file in which this node remembers how far the database was; left out:
+	// beside the key file. Never in a place that is restored together with the database.
+	Seen string `yaml:"seen"`
 }
 
 // Directory is one directory of people: a name, and one of the dialects.
@@ -182,7 +185,7 @@ func parse(data []byte, folder string, env func(string) (string, bool)) (Config,
 
 // resolve turns relative paths into absolute ones and references into secrets.
 func (c *Config) resolve(r *reader, sec *secrets) {
-	for _, p := range []*string{&c.Keys, &c.Store.Path, &c.Overlay.Static, &c.Overlay.Templates, &c.Overlay.Locales,
+	for _, p := range []*string{&c.Keys, &c.Store.Path, &c.Store.Seen, &c.Overlay.Static, &c.Overlay.Templates, &c.Overlay.Locales,
 		&c.Portal.TLS.CertFile, &c.Portal.TLS.KeyFile, &c.Portal.TLS.ClientCA, &c.Mail.CAFile, &c.SMS.CAFile, &c.Factors.YubiKey.Keys,
 		&c.Factors.Passkey.Metadata, &c.Factors.Passkey.MetadataRoot,
 		&c.Password.Breached, &c.Password.BreachedCAFile} {

@@ -67,6 +67,7 @@ func (d *examination) schema(ctx context.Context, cfg Config, db *store.DB) {
 		d.rights(ctx, db)
 		d.record(ctx, cfg, db)
 		d.shipments(ctx, cfg, db)
+		d.age(ctx, cfg, db)
 		if err := db.CheckKeys(ctx); err != nil {
 			d.bad(directory.Failure, "keys", err.Error(), "postern serve refuses to start: nothing in the database could be opened",
 				"bring back the "+cfg.Keys+" that was made for it")
@@ -108,6 +109,26 @@ func (d *examination) rights(ctx context.Context, db *store.DB) {
 	case len(tables) > 0:
 		d.bad(directory.Warning, "store", fmt.Sprintf("its role %s may change %s", role, strings.Join(tables, ", ")),
 			"whoever takes the portal over can rewrite what is recorded of it", `psql -c 'CREATE ROLE "postern-portal" LOGIN', then postern migrate --grant postern-portal, and name that role in store.postgres`)
+	}
+}
+
+// age sees that the database is whole, and no older than this machine has seen it.
+func (d *examination) age(ctx context.Context, cfg Config, db *store.DB) {
+	if err := db.CheckWhole(ctx); errors.Is(err, store.ErrHalfCopied) {
+		d.bad(directory.Failure, "store", err.Error(), "postern serve refuses to start", "postern store copy, again as before")
+		return
+	}
+	keys, err := store.LoadKeys(cfg.Keys)
+	if err != nil {
+		return // told with the keys
+	}
+	file, err := cfg.seen(keys)
+	if err != nil {
+		return // told with the record
+	}
+	if err := file.check(ctx, db); err != nil {
+		d.bad(directory.Failure, "store", err.Error(), "postern serve refuses to start: used codes and removed factors would work again",
+			"postern store restored, once, if it was restored from a backup")
 	}
 }
 

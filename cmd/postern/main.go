@@ -61,7 +61,7 @@ func (c *cli) root() *cobra.Command {
 	root.SetOut(c.out)
 	root.SetErr(c.err)
 	root.CompletionOptions.HiddenDefaultCmd = true
-	return group(root, c.serve(), c.demo(), c.config(), c.doctor(), c.audit(), c.account(), c.threat(), c.kiosk(), c.policy(), c.report(), c.invite(), c.remind(), c.imports(), c.keys(), c.migrate(), c.version())
+	return group(root, c.serve(), c.demo(), c.config(), c.doctor(), c.audit(), c.account(), c.threat(), c.kiosk(), c.policy(), c.report(), c.invite(), c.remind(), c.imports(), c.keys(), c.migrate(), c.store(), c.version())
 }
 
 // group makes a command that only holds others: alone it prints its help, and a

@@ -52,6 +52,7 @@ type program struct {
 	now      func() time.Time
 	keys     *store.Keys
 	db       *store.DB
+	seen     *seenFile
 	people   *directory.Set
 	policy   *policy.Policy
 	flow     *flow.Service
@@ -101,6 +102,12 @@ func newProgram(ctx context.Context, cfg Config, log *slog.Logger, extras extras
 	}
 	p.close = append(p.close, p.db.Close)
 	if err := cfg.prepare(ctx, p.db); err != nil {
+		return nil, err
+	}
+	if p.seen, err = cfg.seen(p.keys); err != nil {
+		return nil, err
+	}
+	if err := p.seen.check(ctx, p.db); err != nil {
 		return nil, err
 	}
 	if err := p.db.Ships(ctx, cfg.shipHolds()); err != nil {
@@ -404,12 +411,14 @@ func (p *program) Run(ctx context.Context) error {
 	})
 	p.launcher.Go("key file", func() { p.refreshKeys(working) })
 	p.launcher.Go("ship", func() { p.ship(working) })
+	p.launcher.Go("seen", func() { p.watchSeen(working) })
 	p.launcher.Go("census", func() { p.count(working) })
 	p.launcher.Go("doctor", func() { p.attend(working) })
 	p.log.Info("ready", "url", p.server.URL(), "version", versionName())
 	err := p.server.Run(serving)
 	stopWork()
 	p.launcher.Wait()
+	p.noteLast()
 	err = errors.Join(err, worked, p.Close())
 	p.log.Info("stopped")
 	return err

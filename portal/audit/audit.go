@@ -33,6 +33,8 @@ const (
 	PersonErased = "person.erased" // who somebody is can no longer be read in the record
 
 	DoctorStarted = "doctor.started" // everything the portal stands on is examined
+
+	StoreRestored = "store.restored" // the database is one from a backup; Detail says what ended with that
 )
 
 // MessageSent is a message that a relay took; Detail has its channel and template, and

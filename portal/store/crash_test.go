@@ -21,6 +21,9 @@ import (
 // victim is a program that updates one case for as long as it lives.
 type victim struct {
 	Path, Postgres, Keys, Case string
+	// Instead it copies from there, and waits to be killed at the call of that number.
+	From  string
+	After int
 }
 
 const victimEnv = "POSTERN_TEST_VICTIM"
@@ -41,6 +44,9 @@ func beVictim(text string) error {
 	keys, err := store.LoadKeys(v.Keys)
 	if err != nil {
 		return err
+	}
+	if v.From != "" {
+		return beCopied(v, keys)
 	}
 	ctx := context.Background()
 	db, err := store.Open(ctx, store.Config{Path: v.Path, Postgres: v.Postgres}, keys)
@@ -65,7 +71,7 @@ func TestKilledInTheMiddle(t *testing.T) {
 	storetest.Each(t, func(t *testing.T, p storetest.Place) {
 		db := p.Open(t)
 		c := create(t, db, newCase(alice), flow.Effects{})
-		env, err := json.Marshal(victim{p.Config.Path, p.Config.Postgres, p.Keys, c.ID})
+		env, err := json.Marshal(victim{Path: p.Config.Path, Postgres: p.Config.Postgres, Keys: p.Keys, Case: c.ID})
 		if err != nil {
 			t.Fatal(err)
 		}

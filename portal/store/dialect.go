@@ -32,6 +32,10 @@ type dialect struct {
 	schema  *strings.Replacer // {{tokens}} in migrations
 	river   func(*sql.DB) riverdriver.Driver[*sql.Tx]
 	classes func(error) fault
+	// snapshot begins a transaction that sees one moment, however long it reads.
+	snapshot []string
+	// binary compares text by its bytes, as SQLite does.
+	binary string
 	// local: a statement takes microseconds and waits for nothing once there is
 	// a connection. Watching a context then costs more than the statement.
 	local bool
@@ -48,10 +52,11 @@ const (
 
 var sqliteDialect = dialect{
 	name: "sqlite", goose: goose.DialectSQLite3, local: true,
+	snapshot: []string{"BEGIN DEFERRED"},
 	query: strings.NewReplacer(
 		"{lock}", "", "{lock now}", "", "{share}", "", "{skip locked}", "",
 		// Writers queue up: what can be seen is complete.
-		"{settled}", "TRUE",
+		"{settled}", "TRUE", "{given}", "",
 		"{xmin}", "1", "{xmax}", "1"),
 	schema: strings.NewReplacer(
 		"{{bytes}}", "BLOB",
@@ -77,8 +82,12 @@ var sqliteDialect = dialect{
 
 var postgresDialect = dialect{
 	name: "postgres", goose: goose.DialectPostgres,
+	snapshot: []string{"BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY", "SET LOCAL idle_in_transaction_session_timeout = 0"},
+	binary:   ` COLLATE "C"`,
 	query: strings.NewReplacer(
 		"{lock}", "FOR UPDATE", "{share}", "FOR SHARE", "{lock now}", "FOR UPDATE NOWAIT", "{skip locked}", "FOR UPDATE SKIP LOCKED",
+		// The number of a row that has one already.
+		"{given}", "OVERRIDING SYSTEM VALUE",
 		// Numbers are given out before the commit: a reader that remembers the last
 		// one it saw would never see a slower neighbour's smaller one.
 		"{settled}", "txid < pg_snapshot_xmin(pg_current_snapshot())::text::bigint",
@@ -145,15 +154,7 @@ func openSQLite(_ context.Context, c Config) (write, read *sql.DB, err error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
-		return nil, nil, err
-	}
-	// SQLite would create it by the umask; its WAL takes the mode over from it.
-	f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600)
-	if err != nil {
-		return nil, nil, err
-	}
-	if err := f.Close(); err != nil {
+	if err := createSQLite(path, c.ReadOnly); err != nil {
 		return nil, nil, err
 	}
 	synchronous := "NORMAL"
@@ -164,6 +165,9 @@ func openSQLite(_ context.Context, c Config) (write, read *sql.DB, err error) {
 		q := url.Values{"_txlock": {"immediate"}, "_pragma": append([]string{
 			"busy_timeout(10000)", "journal_mode(WAL)", "foreign_keys(1)", "trusted_schema(0)",
 			"temp_store(MEMORY)", "synchronous(" + synchronous + ")"}, pragmas...)}
+		if c.ReadOnly {
+			q.Set("mode", "ro")
+		}
 		// As an opaque part, or a drive letter or a leading slash would turn into a host.
 		return "file:" + (&url.URL{Path: filepath.ToSlash(path)}).EscapedPath() + "?" + q.Encode()
 	}
@@ -181,6 +185,23 @@ func openSQLite(_ context.Context, c Config) (write, read *sql.DB, err error) {
 	return write, read, nil
 }
 
+// createSQLite makes the file where there is none. SQLite would by the umask; its WAL
+// takes the mode over from it.
+func createSQLite(path string, never bool) error {
+	if never {
+		_, err := os.Stat(path)
+		return err
+	}
+	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+		return err
+	}
+	f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600)
+	if err != nil {
+		return err
+	}
+	return f.Close()
+}
+
 func openPostgres(_ context.Context, c Config) (write, read *sql.DB, err error) {
 	cfg, err := parsePostgres(c.Postgres)
 	if err != nil {
@@ -195,6 +216,9 @@ func openPostgres(_ context.Context, c Config) (write, read *sql.DB, err error) 
 		if _, set := cfg.RuntimeParams[name]; !set {
 			cfg.RuntimeParams[name] = value
 		}
+	}
+	if c.ReadOnly {
+		cfg.RuntimeParams["default_transaction_read_only"] = "on"
 	}
 	db := stdlib.OpenDB(*cfg)
 	conns := c.Connections

@@ -28,8 +28,12 @@ func (db *DB) mark() []byte {
 }
 
 // MarkKeys makes a new database this key file's for ever, and otherwise is
-// CheckKeys. Call it after Migrate, before anything is read or written.
+// CheckKeys. Call it after Migrate, before anything is read or written. A copy that was
+// not finished is ErrHalfCopied.
 func (db *DB) MarkKeys(ctx context.Context) error {
+	if err := db.CheckWhole(ctx); err != nil {
+		return err
+	}
 	marked, err := db.checkMark(ctx)
 	if marked || err != nil {
 		return err
@@ -39,7 +43,14 @@ func (db *DB) MarkKeys(ctx context.Context) error {
 		return err
 	}
 	if err := db.within(ctx, func(ctx context.Context, t *tx) error {
-		_, err := t.exec(ctx, insertMark, markID, body)
+		if _, err := t.exec(ctx, insertMark, markID, body); err != nil {
+			return err
+		}
+		// A copy that began just now saw no mark yet.
+		_, half, err := db.state(ctx, t, stateCopy)
+		if err == nil && half {
+			err = ErrHalfCopied
+		}
 		return err
 	}); err != nil {
 		return fmt.Errorf("store: mark: %w", err)
@@ -55,16 +66,22 @@ func (db *DB) CheckKeys(ctx context.Context) error {
 }
 
 func (db *DB) checkMark(ctx context.Context) (marked bool, err error) {
-	var body, kept []byte
+	var body []byte
 	switch err := db.reader(ctx).one(ctx, readMark, []any{markID}, &body); {
 	case errors.Is(err, sql.ErrNoRows):
 		return false, nil
 	case err != nil:
 		return false, fmt.Errorf("store: mark: %w", err)
 	}
-	err = db.open(sealedMarks, body, &kept, []byte(markID))
+	return true, db.opensMark(body)
+}
+
+// opensMark returns ErrOtherKeys for a mark that was made with other keys.
+func (db *DB) opensMark(body []byte) error {
+	var kept []byte
+	err := db.open(sealedMarks, body, &kept, []byte(markID))
 	if errors.Is(err, errSealed) || err == nil && subtle.ConstantTimeCompare(kept, db.mark()) != 1 {
-		return true, ErrOtherKeys
+		return ErrOtherKeys
 	}
-	return true, err
+	return err
 }

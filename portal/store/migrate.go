@@ -9,6 +9,7 @@ import (
 	"io"
 	"io/fs"
 	"log/slog"
+	"slices"
 	"strings"
 
 	"github.com/pressly/goose/v3"
@@ -72,15 +73,11 @@ func (db *DB) Schema(ctx context.Context) (have, want int64, err error) {
 		}
 		want = max(want, n)
 	}
-	known := "SELECT count(*) FROM sqlite_master WHERE type = 'table' AND name = $1"
-	if !db.dialect.local {
-		known = "SELECT count(*) FROM information_schema.tables WHERE table_schema = current_schema() AND table_name = $1"
+	tables, err := db.tables(ctx)
+	if err != nil {
+		return 0, want, err
 	}
-	var tables int
-	if err := db.read.QueryRowContext(ctx, known, goose.DefaultTablename).Scan(&tables); err != nil {
-		return 0, want, fmt.Errorf("store: schema: %w", err)
-	}
-	if tables == 0 {
+	if !slices.Contains(tables, goose.DefaultTablename) {
 		return 0, want, nil
 	}
 	var version sql.NullInt64
@@ -88,6 +85,24 @@ func (db *DB) Schema(ctx context.Context) (have, want int64, err error) {
 		return 0, want, fmt.Errorf("store: schema: %w", err)
 	}
 	return version.Int64, want, nil
+}
+
+// tables are the names of all there are, a portal's and others.
+func (db *DB) tables(ctx context.Context) (names []string, err error) {
+	query := "SELECT name FROM sqlite_master WHERE type = 'table' ORDER BY name"
+	if !db.dialect.local {
+		query = "SELECT table_name::text FROM information_schema.tables WHERE table_schema = current_schema() ORDER BY table_name"
+	}
+	err = db.reader(ctx).each(ctx, query, nil, func(rows *sql.Rows) error {
+		var name string
+		err := rows.Scan(&name)
+		names = append(names, name)
+		return err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("store: schema: %w", err)
+	}
+	return names, nil
 }
 
 func (db *DB) goose() (*goose.Provider, error) {

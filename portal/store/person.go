@@ -297,8 +297,10 @@ func (db *DB) Erase(ctx context.Context, account directory.ID, by audit.Event) (
 // EraseStrangers does the same for those whose account nobody knew, in every month that
 // was over before a moment.
 func (db *DB) EraseStrangers(ctx context.Context, before time.Time, by audit.Event) (erased bool, err error) {
+	until := before.UTC().Format(strangersMonth)
 	by.Kind, by.Outcome, by.Reason = audit.PersonErased, audit.OK, "strangers"
-	return db.erase(ctx, by, eraseStrangers, strangers, before.UTC().Format(strangersMonth))
+	by.Detail = map[string]string{"until": until}
+	return db.erase(ctx, by, eraseStrangers, strangers, until)
 }
 
 func (db *DB) erase(ctx context.Context, by audit.Event, statement string, args ...any) (erased bool, err error) {
@@ -331,4 +333,15 @@ func (db *DB) revealActors(ctx context.Context, known personKeys, list []audit.E
 		e.ID, e.Address, e.Personal = "", "", nil
 	}
 	return nil
+}
+
+// eraseAgain does what an event says was done, in a database from before.
+func (t *tx) eraseAgain(ctx context.Context, e audit.Event) error {
+	statement, args := erasePersonKey, []any{key(string(e.Subject))}
+	if until := e.Detail["until"]; strings.HasPrefix(until, strangers) {
+		statement, args = eraseStrangers, []any{strangers, until}
+	}
+	_, err := t.exec(ctx, statement, args...)
+	t.db.persons.Clear()
+	return err
 }

@@ -275,3 +275,18 @@ func TestTheKeysOfPeopleAreRotated(t *testing.T) {
 		}
 	})
 }
+
+// Whoever was erased stays so when a backup from before is restored with the record since.
+func TestARestoredDatabaseErasesAgainWhomTheRecordSays(t *testing.T) {
+	storetest.Each(t, func(t *testing.T, p storetest.Place) {
+		db := p.Open(t)
+		recordAll(t, db, about(alice, alice), about(bob, bob), about("", ""))
+		if _, err := db.Restored(t.Context(), store.Restoration{Recorded: true, Since: []audit.Event{
+			{Kind: audit.PersonErased, Subject: alice}, {Kind: audit.PersonErased, Detail: map[string]string{"until": "strangers:2026-04"}}}}); err != nil {
+			t.Fatal(err)
+		}
+		if list := everything(t, p.Open(t)); list[0].SubjectName != "" || list[1].SubjectName == "" || list[2].SubjectName != "" {
+			t.Errorf("%+v", list)
+		}
+	})
+}

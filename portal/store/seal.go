@@ -34,7 +34,8 @@ var (
 	sealedKiosks      = sealed{table: "kiosks", bound: []string{"id"}, id: 1}
 	sealedErrands     = sealed{table: "errands", bound: []string{"id"}, id: 1}
 	sealedPersons     = sealed{table: "person_keys", bound: []string{"person"}, id: 1}
-	sealedTables      = []sealed{sealedCases, sealedCredentials, sealedOffers, sealedSessions, sealedMessages, sealedMarks, sealedAccounts, sealedThreat, sealedKiosks, sealedErrands, sealedPersons}
+	sealedState       = sealed{table: "store_state", bound: []string{"id"}, id: 1}
+	sealedTables      = []sealed{sealedCases, sealedCredentials, sealedOffers, sealedSessions, sealedMessages, sealedMarks, sealedAccounts, sealedThreat, sealedKiosks, sealedErrands, sealedPersons, sealedState}
 )
 
 // place is the associated data of one row; every part with its length before

@@ -37,6 +37,9 @@ type Config struct {
 	// Connections to PostgreSQL at most; 0 means 20.
 	Connections int `yaml:"connections"`
 
+	// ReadOnly opens what is there, and nothing can be changed through it.
+	ReadOnly bool `yaml:"-"`
+
 	Now  func() time.Time `yaml:"-"` // nil: time.Now
 	Rand io.Reader        `yaml:"-"` // nil: crypto/rand
 }
@@ -71,6 +74,7 @@ func (c Config) Validate() []error {
 // processes at once.
 type DB struct {
 	dialect dialect
+	path    string // of the file; empty on PostgreSQL
 	keys    *Keys
 	now     func() time.Time
 	rand    io.Reader
@@ -93,7 +97,7 @@ func Open(ctx context.Context, c Config, keys *Keys) (*DB, error) {
 	if keys == nil {
 		return nil, errors.New("store: no keys")
 	}
-	db := &DB{keys: keys, now: c.Now, rand: c.Rand}
+	db := &DB{path: c.Path, keys: keys, now: c.Now, rand: c.Rand}
 	if db.now == nil {
 		db.now = time.Now
 	}
