@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"slices"
@@ -295,6 +296,18 @@ func (tongues) Choose(asked, kept, accept string) string {
 }
 
 type records struct{}
+
+func (records) Receipt(_ context.Context, code string) (audit.Receipt, error) {
+	switch code {
+	case "P-0000-0001":
+		return audit.Receipt{Code: code, Event: `{"purpose":"reset"}`, Checkpoint: "signed"}, nil
+	case "P-0000-0002":
+		return audit.Receipt{}, audit.ErrNotSealed
+	case "P-0000-0003":
+		return audit.Receipt{}, errors.New("database")
+	}
+	return audit.Receipt{}, audit.ErrNoReceipt
+}
 
 func (records) Recent(context.Context, directory.ID, int) ([]audit.Event, error) {
 	return []audit.Event{{Kind: "signin", Outcome: audit.OK, At: time.Unix(1, 0)}}, nil

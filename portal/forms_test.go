@@ -36,6 +36,7 @@ func (h *house) posts() map[string][]string {
 		"/notme/:token":           {},
 		"/link/:token":            {"current", "Current-1"},
 		"/link":                   {"code", "ABC-234-XYZ"},
+		"/receipt":                {"code", "P-7QXM-29RT"},
 		"/me/factors/:kind/enrol": {"answer", "123456"},
 	}
 	if h.desk != nil {
@@ -213,7 +214,7 @@ func TestEveryPostIsLimited(t *testing.T) {
 		b.post(path, fields...)
 		want := 1
 		switch {
-		case path == "/link", path == "/kiosk/register", path == concrete("/phone/:code"): // what is short is tried by address, before it is looked at
+		case path == "/link", path == "/receipt", path == "/kiosk/register", path == concrete("/phone/:code"): // what is short is tried by address, before it is looked at
 			want = 2
 		}
 		if n := len(h.limits.keys) - before; n != want || h.limits.keys[before] != "address 203.0.113.7" {

@@ -93,7 +93,7 @@ func build(t testing.TB, change ...func(*Options)) *house {
 		Config: Config{Listen: "127.0.0.1:0", PublicURL: "https://" + publicHost, TrustedProxies: []string{"127.0.0.1"}},
 		Log:    slog.New(slog.NewJSONHandler(h.log, &slog.HandlerOptions{Level: slog.LevelDebug})),
 		Web: web.Options{Secret: bytes.Repeat([]byte("k"), 32), Flow: h.core, Enrol: h.own, Sessions: session.NewManager(h.sessions, h.now), Limits: h.limits,
-			Plans: rulebook{}, Records: records{}, Renderer: plain{}, Languages: tongues{}, Static: files{},
+			Plans: rulebook{}, Records: records{}, Receipts: records{}, Renderer: plain{}, Languages: tongues{}, Static: files{},
 			Ready: func(context.Context) error { return nil }, Purposes: []policy.Purpose{policy.Reset, policy.Unlock, policy.Change},
 			Now: h.now, Rand: rand.Reader},
 	}

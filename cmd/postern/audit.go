@@ -21,7 +21,7 @@ func (c *cli) audit() *cobra.Command {
 	return group(&cobra.Command{
 		Use:   "audit",
 		Short: "Read the record of what happened",
-	}, c.auditExport(), c.auditVerify(), c.auditKey(), c.auditCheckpoint(), c.auditErase(), c.verifyApproval())
+	}, c.auditExport(), c.auditVerify(), c.auditKey(), c.auditCheckpoint(), c.auditErase(), c.auditReceipt(), c.verifyApproval())
 }
 
 func (c *cli) auditExport() *cobra.Command {

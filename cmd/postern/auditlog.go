@@ -80,10 +80,7 @@ func (c *cli) auditVerify() *cobra.Command {
 			"one or many, such as a mailbox or a log. --with names another export of the same portal.",
 		Args: cobra.ExactArgs(1),
 		RunE: func(_ *cobra.Command, args []string) error {
-			if text, err := os.ReadFile(keyText); err == nil {
-				keyText = string(text)
-			}
-			key, err := audit.ParseKey(keyText)
+			key, err := readKey(keyText)
 			if err != nil {
 				return fmt.Errorf("--key: %w", err)
 			}
@@ -119,6 +116,14 @@ func (c *cli) auditVerify() *cobra.Command {
 		panic(err)
 	}
 	return cmd
+}
+
+// readKey takes a public key, or the name of a file that holds one.
+func readKey(text string) (audit.Key, error) {
+	if file, err := os.ReadFile(text); err == nil {
+		text = string(file)
+	}
+	return audit.ParseKey(text)
 }
 
 func (c *cli) auditKey() *cobra.Command {

@@ -259,7 +259,7 @@ func (p *program) build(extras extras) error {
 		Config: p.cfg.Portal, Log: p.log, Admin: p.metrics.Admin(p.log),
 		Web: web.Options{
 			Secret: p.keys.Derive(keyForms),
-			Flow:   p.flow, Enrol: own, Sessions: session.NewManager(p.db, p.now), Limits: limits, Plans: p.policy, Records: p.db,
+			Flow:   p.flow, Enrol: own, Sessions: session.NewManager(p.db, p.now), Limits: limits, Plans: p.policy, Records: p.db, Receipts: p.db,
 			Renderer: look.pages, Languages: look.bundle, Static: look.files, Ready: p.ready,
 			Phrase: func(rules directory.Rules, who directory.User) (directory.Secret, error) {
 				return judge.Passphrase(rand.Reader, rules, who)

@@ -60,7 +60,7 @@ func (t *tx) record(ctx context.Context, events []audit.Event) error {
 		if err != nil {
 			return fmt.Errorf("store: audit: %w", err)
 		}
-		if _, err := t.exec(ctx, insertEvent, micros(e.At), key(e.Case), key(string(e.Subject)), string(text)); err != nil {
+		if err := t.insertEventRow(ctx, e, string(text)); err != nil {
 			return fmt.Errorf("store: audit: %w", err)
 		}
 		t.recorded = true

@@ -69,7 +69,7 @@ func live(t testing.TB, db *store.DB, events int) (l lived) {
 	for from := 0; from < events; from += 500 {
 		var list []audit.Event
 		for i := from; i < min(from+500, events); i++ {
-			list = append(list, audit.Event{Kind: fmt.Sprintf("e%d", i), Subject: alice, SubjectName: nasty, Case: l.caseID})
+			list = append(list, audit.Event{Kind: fmt.Sprintf("e%d", i), Subject: alice, SubjectName: nasty, Case: l.caseID, Detail: map[string]string{"receipt": fmt.Sprint("P-", i)}})
 		}
 		must(db.Record(ctx, list...))
 	}

@@ -45,6 +45,7 @@ var copiedTables = []copied{
 	{name: "log_entries", key: 1, columns: columns("idx int, seq int"), grows: true},
 	{name: "log_hashes", key: 1, columns: columns("pos int, hash bytes"), grows: true},
 	{name: "log_checkpoints", key: 1, columns: columns("size int, at int, note text"), grows: true},
+	{name: "receipts", key: 1, columns: columns("seq int, code text"), grows: true},
 
 	// Behind low everything is sealed, at any server; the rest of it is found out again.
 	{name: "log_head", key: 1, columns: columns("id text, low int"), left: []string{"mid", "next", "horizon"}},

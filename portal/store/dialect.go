@@ -63,6 +63,7 @@ var sqliteDialect = dialect{
 		"{{sequence}}", "INTEGER PRIMARY KEY AUTOINCREMENT",
 		"{{txid}}", "INTEGER NOT NULL DEFAULT 0",
 		"{{append_only}}", sqliteAppendOnly("audit_events"),
+		"{{append_only_receipts}}", sqliteAppendOnly("receipts"),
 		"{{append_only_log}}", sqliteAppendOnly(logTables...)),
 	river: func(db *sql.DB) riverdriver.Driver[*sql.Tx] { return riversqlite.New(db) },
 	classes: func(err error) fault {
@@ -99,6 +100,7 @@ var postgresDialect = dialect{
 		"{{sequence}}", "BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY",
 		"{{txid}}", "BIGINT NOT NULL DEFAULT (pg_current_xact_id()::text::bigint)",
 		"{{append_only}}", postgresAppendOnly("audit_events"),
+		"{{append_only_receipts}}", postgresAppendOnly("receipts"),
 		"{{append_only_log}}", postgresAppendOnly(logTables...)),
 	river: func(db *sql.DB) riverdriver.Driver[*sql.Tx] { return riverdatabasesql.New(db) },
 	classes: func(err error) fault {

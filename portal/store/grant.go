@@ -11,7 +11,7 @@ import (
 )
 
 // appendOnly are the tables of which nothing is ever changed or deleted.
-var appendOnly = slices.Concat([]string{"audit_events"}, logTables)
+var appendOnly = slices.Concat([]string{"audit_events", "receipts"}, logTables)
 
 // Grant lets a role of PostgreSQL, other than the owner of the tables, do what a portal
 // does, and no more: of what is recorded and sealed it can add and read. Call it as the

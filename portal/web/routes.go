@@ -84,6 +84,8 @@ func (s *Site) routes() []route {
 		{path: "/link", page: s.claimForm, action: s.claim, fields: []field{fieldCode}},
 		{path: "/claim/:code", page: s.claimForm},
 
+		{path: receiptPath, page: s.receiptForm, action: s.checkReceipt, fields: []field{fieldCode}},
+		{path: receiptPath + "/:code", page: s.receiptFile},
 		{path: "/help/:topic", page: s.help},
 	}
 	if s.Desk != nil {

@@ -171,6 +171,7 @@ type Options struct {
 	Limits    Limits
 	Plans     Plans
 	Records   Records
+	Receipts  Receipts
 	Renderer  Renderer
 	Languages Languages
 	Static    Static
@@ -218,7 +219,7 @@ func New(o Options) (*Site, error) {
 	switch {
 	case o.PublicURL == nil || o.PublicURL.Host == "":
 		return nil, errors.New("web: no public URL")
-	case o.Flow == nil, o.Enrol == nil, o.Sessions == nil, o.Limits == nil, o.Plans == nil, o.Records == nil:
+	case o.Flow == nil, o.Enrol == nil, o.Sessions == nil, o.Limits == nil, o.Plans == nil, o.Records == nil, o.Receipts == nil:
 		return nil, errors.New("web: a service is missing")
 	case o.Renderer == nil, o.Languages == nil, o.Static == nil, o.Ready == nil, o.Now == nil, o.Rand == nil, o.Log == nil:
 		return nil, errors.New("web: a part is missing")

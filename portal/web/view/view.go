@@ -233,7 +233,7 @@ func (r *Renderer) Page(w io.Writer, lang string, p Page) error {
 
 // pages is one zero value of every page struct.
 func pages() []Page {
-	return []Page{&Start{}, &StartForm{Purpose: "reset"}, &SignIn{}, &Choose{Purpose: "reset", Need: 1}, &Answer{Purpose: "reset", Kind: "totp"}, &Wait{Purpose: "reset"}, &ApproveFirst{}, &Approve{Purpose: "reset"}, &ApproveUnfit{}, &NotMe{}, &Welcome{}, &Snooze{}, &Link{},
+	return []Page{&Start{}, &StartForm{Purpose: "reset"}, &SignIn{}, &Choose{Purpose: "reset", Need: 1}, &Answer{Purpose: "reset", Kind: "totp"}, &Wait{Purpose: "reset"}, &ApproveFirst{}, &Approve{Purpose: "reset"}, &ApproveUnfit{}, &NotMe{}, &Welcome{}, &Snooze{}, &Link{}, &Receipt{Purpose: "reset"},
 		&NewPassword{Purpose: "reset"}, &Applying{Purpose: "reset"}, &Done{Purpose: "reset"}, &Refused{Purpose: "reset"},
 		&Expired{Purpose: "reset"}, &ErrorPage{}, &Me{}, &Factors{}, &OfferTOTP{}, &OfferPasskey{}, &OfferYubiKey{}, &OfferCodes{},
 		&Remove{Method: Method{Kind: "totp"}}, &Kept{}, &RemoveKept{}, &Pass{}, &ActivityLog{}, &Help{Topic: Topics()[0]}, &Demo{},
