@@ -23,6 +23,8 @@ type Config struct {
 	// TrustedProxies are addresses or CIDR networks of proxies in front, which
 	// must overwrite X-Real-IP. Empty: nobody is believed.
 	TrustedProxies []string `yaml:"trusted_proxies"`
+	// ProxyProtocol: the proxies speak the PROXY protocol, and X-Real-IP is nobody's to say.
+	ProxyProtocol bool `yaml:"proxy_protocol"`
 	// Drain is how long the portal goes on serving after it was told to end, while
 	// /readyz says that it will: so long a proxy has to take notice.
 	Drain time.Duration `yaml:"drain"`
@@ -80,6 +82,9 @@ func (c Config) Validate() []error {
 	}
 	if err == nil && !https && c.TLS.On() {
 		add("public_url: is http, but tls.cert_file is set")
+	}
+	if c.ProxyProtocol && len(c.TrustedProxies) == 0 {
+		add("proxy_protocol: name the proxies in trusted_proxies: nobody else is believed")
 	}
 	if c.Drain < 0 || c.Drain > time.Minute {
 		add("drain: %s is not between 0s and 1m", c.Drain)

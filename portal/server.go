@@ -12,6 +12,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"net/netip"
 	"net/url"
 	"time"
 
@@ -41,6 +42,8 @@ type Server struct {
 	ln     *listener
 	admins net.Listener // nil where there is no admin
 	drain  time.Duration
+	// proxies begin every connection with a PROXY header; nil: nobody does.
+	proxies []netip.Prefix
 }
 
 // drainTime is how long requests may take to finish after Run was told to stop.
@@ -60,14 +63,21 @@ func New(o Options) (*Server, error) {
 		return nil, fmt.Errorf("portal: public_url: %w", err)
 	}
 	o.Web.PublicURL = public
-	if o.Web.Proxies, err = o.Config.proxies(); err != nil {
+	proxies, err := o.Config.proxies()
+	if err != nil {
 		return nil, fmt.Errorf("portal: %w", err)
+	}
+	headers := o.Config // whose headers say who the client is
+	if o.Config.ProxyProtocol {
+		headers.TrustedProxies = nil
+	} else {
+		o.Web.Proxies, proxies = proxies, nil
 	}
 	site, err := web.New(o.Web)
 	if err != nil {
 		return nil, err
 	}
-	s := &Server{config: o.Config, public: public, log: o.Log, app: newApp(o.Config, site), drain: drainTime}
+	s := &Server{config: o.Config, public: public, log: o.Log, app: newApp(headers, site), proxies: proxies, drain: drainTime}
 	if o.Config.TLS.On() {
 		cert, err := loadCertificate(o.Config.TLS, o.Web.Now, o.Log)
 		if err != nil {
@@ -162,8 +172,11 @@ func (s *Server) Run(ctx context.Context) error {
 
 func (s *Server) serve() error {
 	var ln net.Listener = s.ln
+	if s.proxies != nil {
+		ln = proxied(ln, s.proxies) // its header comes before TLS
+	}
 	if s.tls != nil {
-		ln = tls.NewListener(s.ln, s.tls)
+		ln = tls.NewListener(ln, s.tls)
 	}
 	return s.app.Listener(ln)
 }

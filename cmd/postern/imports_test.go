@@ -87,6 +87,7 @@ var homes = []struct {
 	why     string
 }{
 	{"github.com/gofiber/fiber", []string{"portal", "portal/web", "portal/api"}, "its defaults are unsafe and are overridden there"},
+	{"github.com/pires/go-proxyproto", []string{"portal"}, "who the client is is found out once"},
 	{"github.com/valyala/fasthttp", []string{"portal", "portal/web", "portal/api"}, "request buffers are used again: what leaves the doors is a copy"},
 	{"github.com/jackc/pgx", []string{"portal/store"}, "SQL is written in one room"},
 	{"modernc.org/sqlite", []string{"portal/store"}, "SQL is written in one room"},
