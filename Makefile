@@ -3,9 +3,10 @@ GO      ?= go
 P       ?= 2
 TIMEOUT ?= 20m
 FUZZ    ?= 60s
+SOAK    ?= 30m
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null)
 
-.PHONY: help test short check services build demo bench fuzz
+.PHONY: help test short check services build demo bench soak fuzz
 
 help: ## what can be made
 	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' Makefile
@@ -35,6 +36,9 @@ demo: ## a portal with sample people on http://localhost:8080
 
 bench: services ## the table of measurements
 	$(GO) test ./portal/portaltest -run '^$$' -bench . -timeout 60m
+
+soak: services ## mixed cases for SOAK=30m while everything fails in turn
+	POSTERN_SOAK=$(SOAK) $(GO) test ./portal/portaltest -run '^TestSoak$$' -count 1 -v -timeout 24h
 
 # go test fuzzes one target of one package at a time.
 fuzz: ## every fuzz target, FUZZ=60s each

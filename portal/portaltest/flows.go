@@ -22,7 +22,7 @@ func boundless() string {
 			fmt.Fprintf(&b, "  %s: 999999999/1m\n", f.Tag.Get("yaml"))
 		}
 	}
-	b.WriteString("policy:\n  plans:\n    reset:\n      per_day: 0\n")
+	b.WriteString("policy:\n  plans:\n    reset:\n      per_day: 0\n    unlock:\n      per_day: 0\n")
 	return b.String()
 }
 
@@ -146,18 +146,22 @@ func newPost(sink *MailSink) *post {
 // codeLine is the line of the text part that holds nothing but the code.
 var codeLine = regexp.MustCompile(`^ {4}([A-HJ-NP-Z2-9]{4}-[A-HJ-NP-Z2-9]{4})\r?\n`)
 
-func (p *post) take(to []string, raw string) {
-	code := ""
-	for rest := raw; code == ""; {
+// mailedCode is the code in a message; empty when there is none.
+func mailedCode(raw string) string {
+	for rest := raw; ; {
 		i := strings.Index(rest, "\n    ")
 		if i < 0 {
-			break
+			return ""
 		}
 		rest = rest[i+1:]
 		if m := codeLine.FindStringSubmatch(rest); m != nil {
-			code = m[1]
+			return m[1]
 		}
 	}
+}
+
+func (p *post) take(to []string, raw string) {
+	code := mailedCode(raw)
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for _, a := range to {

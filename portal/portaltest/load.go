@@ -29,6 +29,8 @@ type rider struct {
 	resp   *fasthttp.Response
 	// asked counts requests, over all riders that share it.
 	asked *atomic.Int64
+	// heard is told of every answer, and of none that came; nil: nobody listens.
+	heard func(took time.Duration, err error)
 	// patience is how often it does what the page says when the portal has no
 	// time for it: waits and begins again.
 	patience int
@@ -97,7 +99,12 @@ func (r *rider) send(path string) error {
 	if r.cookie != "" {
 		r.req.Header.SetCookie("__Host-postern", r.cookie)
 	}
-	if err := r.client.Do(r.req, r.resp); err != nil {
+	from := time.Now()
+	err := r.client.Do(r.req, r.resp)
+	if r.heard != nil {
+		r.heard(time.Since(from), err)
+	}
+	if err != nil {
 		return fmt.Errorf("%s: %w", path, err)
 	}
 	if c := between(r.resp.Header.PeekCookie("__Host-postern"), "=", ";"); c != "" {

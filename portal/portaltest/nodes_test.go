@@ -9,6 +9,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -37,22 +38,9 @@ type cluster struct {
 	dir   string
 }
 
-// readmeBlock is the one of the README in that language.
-func readmeBlock(t *testing.T, language string) string {
-	t.Helper()
-	text, err := os.ReadFile("../../README.md")
-	if err != nil {
-		t.Fatal(err)
-	}
-	_, block, found := strings.Cut(string(text), "```"+language+"\n")
-	block, _, closed := strings.Cut(block, "```")
-	if !found || !closed {
-		t.Fatalf("the README has no block of %s", language)
-	}
-	return block
-}
-
-func newCluster(t *testing.T, proxy string, nodes, people int) *cluster {
+// newCluster starts it. change is asked once everything is written down and nothing has
+// started yet.
+func newCluster(t *testing.T, proxy string, nodes, people int, change ...func(*cluster)) *cluster {
 	t.Helper()
 	path := proxyPath(t, proxy)
 	bin, err := program()
@@ -100,6 +88,9 @@ func newCluster(t *testing.T, proxy string, nodes, people int) *cluster {
 	check(Command(ctx, bin, "migrate", "--config", c.files[0], "--grant", "portal"))
 	portal := strings.Replace(place.Config.Postgres, "postgres://postgres@", "postgres://portal@", 1)
 	check(os.WriteFile(filepath.Join(c.dir, "database"), []byte(portal), 0o600))
+	for _, f := range change {
+		f(c)
+	}
 	t.Cleanup(func() {
 		var all sync.WaitGroup
 		for i, n := range c.nodes {
@@ -126,23 +117,6 @@ func newCluster(t *testing.T, proxy string, nodes, people int) *cluster {
 	c.p = &Portal{URL: url, Dir: c.dir, Mail: sink}
 	c.run(proxy, path)
 	return c
-}
-
-func proxyPath(t *testing.T, proxy string) string {
-	t.Helper()
-	if testing.Short() {
-		t.Skip("-short: no services")
-	}
-	for _, dir := range []string{"", "/usr/sbin/", "/usr/local/sbin/"} {
-		if path, err := exec.LookPath(dir + proxy); err == nil {
-			return path
-		}
-	}
-	if os.Getenv("CI") != "" {
-		t.Fatalf("there is no %s", proxy)
-	}
-	t.Skipf("there is no %s", proxy)
-	return ""
 }
 
 func (c *cluster) start(i int) *Portal {
@@ -399,4 +373,24 @@ func (c *cluster) drains(i int) {
 	if ready, page := ask("/readyz"), ask("/recover/reset"); ready != http.StatusServiceUnavailable || page != http.StatusOK {
 		c.t.Errorf("node %d, draining: %d for the proxy, %d for people", i+1, ready, page)
 	}
+}
+
+// Where no node is left the proxy answers by itself, and says when to come back too.
+func TestAProxyWithoutNodesSaysWhenToComeBack(t *testing.T) {
+	c := newCluster(t, "haproxy", 1, 1)
+	if err := c.nodes[0].cmd.Process.Signal(syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	if err := <-c.nodes[0].ended; err != nil {
+		t.Error(err)
+	}
+	resp, err := http.Get(c.p.URL + "/")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	if wait, err := strconv.Atoi(resp.Header.Get("Retry-After")); resp.StatusCode != http.StatusServiceUnavailable || err != nil || wait < 1 {
+		t.Errorf("%d, to come back after %q", resp.StatusCode, resp.Header.Get("Retry-After"))
+	}
+	c.nodes[0] = c.start(0)
 }

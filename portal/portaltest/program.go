@@ -125,6 +125,7 @@ func (p *Portal) Kill() {
 type Usage struct {
 	CPU      time.Duration // user and system
 	Resident int64         // bytes
+	Threads  int
 }
 
 // Usage reads /proc; zero where there is none.
@@ -146,6 +147,9 @@ func usageOf(pid int) (u Usage) {
 			if kb, found := strings.CutPrefix(line, "VmRSS:"); found {
 				n, _ := strconv.ParseInt(strings.Fields(kb)[0], 10, 64)
 				u.Resident = n << 10
+			}
+			if n, found := strings.CutPrefix(line, "Threads:"); found {
+				u.Threads, _ = strconv.Atoi(strings.TrimSpace(n))
 			}
 		}
 	}
