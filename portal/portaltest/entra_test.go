@@ -4,7 +4,6 @@ package portaltest
 
 import (
 	"context"
-	"database/sql"
 	"encoding/base32"
 	"encoding/json"
 	"fmt"
@@ -138,15 +137,10 @@ func (y *tenancy) listed(b *Browser, password string) bool {
 // recorded is the reason why the last start of somebody became a decoy.
 func (y *tenancy) recorded(login string) (why string) {
 	y.t.Helper()
-	db, err := sql.Open("sqlite", "file:"+filepath.Join(y.p.Dir, "postern.db")+"?mode=ro&_pragma=busy_timeout(5000)")
-	if err != nil {
-		y.t.Fatal(err)
-	}
-	defer db.Close()
-	err = db.QueryRow(`SELECT json_extract(event, '$.detail.why') FROM audit_events WHERE json_extract(event, '$.kind') = 'case.started'
-		AND json_extract(event, '$.reason') = 'privileged' AND json_extract(event, '$.subject_name') = ? ORDER BY seq DESC LIMIT 1`, login).Scan(&why)
-	if err != nil {
-		y.t.Errorf("%s: the record has no start that was refused: %v", login, err)
+	for _, e := range record(y.t, y.p.Dir) {
+		if e.Kind == "case.started" && e.Reason == "privileged" && e.SubjectName == login {
+			why = e.Detail["why"]
+		}
 	}
 	return why
 }
