@@ -95,7 +95,7 @@ var homes = []struct {
 	{"database/sql", []string{"portal/store", "portal/job"}, "SQL is written in one room; jobs hand its transactions to River"},
 	{"github.com/riverqueue/river", []string{"portal/job", "portal/store"}, "the store inserts jobs in its transactions, and job works them"},
 	{"github.com/redis/go-redis", []string{"portal/limit"}, "nothing but limits may be lost with it"},
-	{"github.com/sony/gobreaker", []string{"portal/limit"}, "what is asked while it is broken is decided where it is asked"},
+	{"github.com/sony/gobreaker", []string{"portal/limit", "portal/store", "verify/yubikey"}, "what is asked while it is broken is decided where it is asked"},
 	{"github.com/ulule/limiter", []string{"portal/limit"}, "its defaults fail open"},
 	{"github.com/go-ldap/ldap", []string{"directory/internal/ldapconn", "directory/ad", "directory/openldap", "directory/embedded", "directory/directorytest"},
 		"escaping, deadlines and pools are got right once; the embedded server reads filters with the client's own grammar"},

@@ -16,6 +16,7 @@ import (
 
 func config(dc *directorytest.DC) ad.Config {
 	cfg := ad.DefaultConfig()
+	cfg.DialTimeout, cfg.RequestTimeout = 5*time.Second, 5*time.Second // a busy machine is no outage
 	cfg.Servers = []string{dc.URL}
 	cfg.CAFile = dc.CAFile
 	cfg.BindDN, cfg.Password = dc.ServiceDN, directory.NewSecret(dc.ServicePassword)

@@ -29,6 +29,7 @@ func crowded(t testing.TB, n int) (directory.Searcher, []directorytest.Person) {
 	}
 	t.Logf("%d people loaded in %v", n, time.Since(began).Round(time.Millisecond))
 	cfg := openldap.DefaultConfig()
+	cfg.DialTimeout, cfg.RequestTimeout = 5*time.Second, 5*time.Second // a busy machine is no outage
 	cfg.Servers, cfg.CAFile = []string{s.URL}, s.CAFile
 	cfg.BindDN, cfg.Password = s.ServiceDN, directory.NewSecret(s.ServicePassword)
 	cfg.BaseDN, cfg.DefaultPolicy = s.PeopleDN, s.PolicyDN

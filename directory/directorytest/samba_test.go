@@ -2,6 +2,7 @@ package directorytest_test
 
 import (
 	"testing"
+	"time"
 
 	"github.com/go-ldap/ldap/v3"
 
@@ -13,6 +14,7 @@ import (
 func TestSamba(t *testing.T) {
 	dc := directorytest.Samba(t)
 	cfg := ad.DefaultConfig()
+	cfg.DialTimeout, cfg.RequestTimeout = 5*time.Second, 5*time.Second // a busy machine is no outage
 	cfg.Servers, cfg.CAFile = []string{dc.URL}, dc.CAFile
 	cfg.BindDN, cfg.Password = dc.ServiceDN, directory.NewSecret(dc.ServicePassword)
 	cfg.BaseDN, cfg.NetBIOSDomains = dc.BaseDN, []string{"POSTERN"}

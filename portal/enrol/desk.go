@@ -90,7 +90,7 @@ func (s *Service) UnlockFor(ctx context.Context, u directory.User, by audit.Even
 // writeFor lets the directory carry an act out. That it will be tried is written down
 // before, and what came of it after, with c.
 func (s *Service) writeFor(ctx context.Context, c Change, u directory.User, by audit.Event, what, template string, tell []string, write func(context.Context, directory.User) error) error {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), writeTime)
+	ctx, cancel := context.WithTimeout(directory.Calm(context.WithoutCancel(ctx)), writeTime)
 	defer cancel()
 	by.At, by.Kind, by.Subject, by.SubjectName, by.Outcome = s.Now(), what, u.ID, u.Login, audit.Intent
 	if err := s.Store.Commit(ctx, Change{Owner: u.ID, Events: []audit.Event{by}}); err != nil {

@@ -178,7 +178,7 @@ func (s *Service) tells(ctx context.Context, d *deed, w Who, u directory.User) e
 // before, by begin, and what came of it after: a crash between the two can be seen. Once
 // write was tried an error is an *Undone.
 func (s *Service) do(ctx context.Context, d *deed, begin func(context.Context, Change) error, write func(context.Context) error) error {
-	ctx = context.WithoutCancel(ctx) // once begun it does not end with the browser
+	ctx = directory.Calm(context.WithoutCancel(ctx)) // once begun it does not end with the browser
 	owner := d.event.Subject
 	d.event.Outcome = audit.Intent
 	if err := begin(ctx, Change{Owner: owner, Served: true, Calm: true, Events: []audit.Event{d.event}}); err != nil {

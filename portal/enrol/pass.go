@@ -80,7 +80,7 @@ func (s *Service) Pass(ctx context.Context, w Who, once string) (directory.Pass,
 // frozen is ErrEnded for an account that is by now: whoever it belongs to has seen that
 // somebody is in it, and must not find that they left with a pass.
 func (s *Service) frozen(ctx context.Context, id directory.ID) error {
-	known, err := s.Accounts.Standing(context.WithoutCancel(ctx), id)
+	known, err := s.Accounts.Standing(directory.Calm(context.WithoutCancel(ctx)), id)
 	if err == nil && !known.Frozen.IsZero() {
 		return ErrEnded
 	}
@@ -163,7 +163,7 @@ func (s *Service) endPass(ctx context.Context, u directory.User, was audit.Event
 	if !ok || u.Privileged != "" {
 		return
 	}
-	ctx = context.WithoutCancel(ctx)
+	ctx = directory.Calm(context.WithoutCancel(ctx))
 	short, cancel := context.WithTimeout(ctx, writeTime/2)
 	defer cancel()
 	n, err := removePasses(short, k, u)

@@ -248,7 +248,7 @@ func (s *Service) intend(ctx context.Context, c *Case, u directory.User, with ot
 // write does the one directory write and records what came of it.
 func (s *Service) write(ctx context.Context, c *Case, rules directory.Rules, u directory.User, old, pw directory.Secret) (*Case, error) {
 	// The browser going away must not tear the write from its outcome.
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), writeTimeout)
+	ctx, cancel := context.WithTimeout(directory.Calm(context.WithoutCancel(ctx)), writeTimeout)
 	defer cancel()
 	var err error
 	if c.Purpose == policy.Change {
@@ -364,7 +364,7 @@ func (s *Service) conclude(ctx context.Context, c *Case, o Outcome, again error)
 
 // unlock ends the lock and nothing else.
 func (s *Service) unlock(ctx context.Context, c *Case) (*Case, error) {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), writeTimeout)
+	ctx, cancel := context.WithTimeout(directory.Calm(context.WithoutCancel(ctx)), writeTimeout)
 	defer cancel()
 	s.reach("after-intent")
 	un, can := s.Directory.(directory.Unlocker)

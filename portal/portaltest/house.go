@@ -131,7 +131,8 @@ func Embedded(ctx context.Context, dir string) (*House, error) {
 
 func section(kind, url, ca, service, base, more string) string {
 	lines := []string{"  - name: house", "    " + kind + ":", "      servers: [" + url + "]", "      ca_file: " + ca,
-		fmt.Sprintf("      bind_dn: %q", service), "      bind_password: file:" + secretFile, fmt.Sprintf("      base_dn: %q", base)}
+		fmt.Sprintf("      bind_dn: %q", service), "      bind_password: file:" + secretFile, fmt.Sprintf("      base_dn: %q", base),
+		"      dial_timeout: 5s", "      request_timeout: 5s"} // a busy machine is no outage
 	if more != "" {
 		lines = append(lines, "      "+more)
 	}

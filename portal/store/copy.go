@@ -89,7 +89,7 @@ func (c *copying) run(ctx context.Context) error {
 			}
 		}
 	}
-	if err := c.to.transact(ctx, func(s *sql.Tx) error { return c.replace(ctx, s) }); err != nil {
+	if err := c.to.transact(ctx, func(ctx context.Context, s *sql.Tx, _ *watch) error { return c.replace(ctx, s) }); err != nil {
 		return err
 	}
 	return c.finish(ctx)
@@ -115,7 +115,7 @@ func (c *copying) grow(ctx context.Context, t copied) error {
 		if len(batch) == 0 {
 			return nil
 		}
-		if err := c.to.transact(ctx, func(s *sql.Tx) error { return c.to.insertRows(ctx, s, t, batch) }); err != nil {
+		if err := c.to.transact(ctx, func(ctx context.Context, s *sql.Tx, _ *watch) error { return c.to.insertRows(ctx, s, t, batch) }); err != nil {
 			return err
 		}
 		batch = batch[:0]

@@ -211,8 +211,9 @@ func openPostgres(_ context.Context, c Config) (write, read *sql.DB, err error) 
 	}
 	for name, value := range map[string]string{
 		"application_name": "postern",
-		// A lock or a session that hangs must not hang everybody behind it.
-		"lock_timeout":                        "5s",
+		// A lock or a session that hangs must not hang everybody behind it, and who waits
+		// for a lock must hear of it before they take the database for gone.
+		"lock_timeout":                        "1s",
 		"idle_in_transaction_session_timeout": "15s",
 	} {
 		if _, set := cfg.RuntimeParams[name]; !set {

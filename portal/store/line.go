@@ -129,7 +129,7 @@ func (l *line) drive(p *passenger) (result answer) {
 	// Who panics does so again by themselves, in their own goroutine.
 	defer func() { _ = recover() }()
 	worked := false
-	err := l.db.transact(p.ctx, func(s *sql.Tx) error {
+	err := l.db.transact(p.ctx, func(_ context.Context, s *sql.Tx, _ *watch) error {
 		for _, each := range slices.Concat([]*passenger{p}, others) {
 			each.tx = &tx{db: l.db, sql: s}
 			if each.work(context.WithValue(each.ctx, txKey{}, each.tx), each.tx) != nil || each.ctx.Err() != nil {

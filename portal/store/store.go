@@ -81,6 +81,7 @@ type DB struct {
 
 	write, read *sql.DB // the same one on PostgreSQL
 	line        *line   // to SQLite's one writer; nil on PostgreSQL
+	gate        *gate   // before PostgreSQL; nil on SQLite
 	// Statements are prepared once and kept for the life of the program, by text.
 	writing, reading sync.Map
 
@@ -115,6 +116,8 @@ func Open(ctx context.Context, c Config, keys *Keys) (*DB, error) {
 	}
 	if db.dialect.local {
 		db.line = &line{db: db}
+	} else {
+		db.gate = newGate()
 	}
 	if err := db.Ping(ctx); err != nil {
 		return nil, errors.Join(err, db.Close())

@@ -18,6 +18,7 @@ type tx struct {
 	sql     *sql.Tx
 	sent    []Outgoing // handed over once committed
 	persons personKeys
+	watch   *watch // where somebody waits
 	// recorded: it wrote events, which are to be sealed.
 	recorded bool
 	// fresh are statements seen for the first time, to be kept from now on.
@@ -75,8 +76,8 @@ func (db *DB) settled(ctx context.Context, t *tx) {
 // once does work in a transaction of its own.
 func (db *DB) once(ctx context.Context, work func(context.Context, *tx) error) (*tx, error) {
 	this := &tx{db: db}
-	err := db.transact(ctx, func(t *sql.Tx) error {
-		this.sql = t
+	err := db.transact(ctx, func(ctx context.Context, t *sql.Tx, w *watch) error {
+		this.sql, this.watch = t, w
 		if err := work(context.WithValue(ctx, txKey{}, this), this); err != nil {
 			return err
 		}
@@ -90,16 +91,21 @@ func (db *DB) once(ctx context.Context, work func(context.Context, *tx) error) (
 }
 
 // transact commits what work does, or nothing where it fails.
-func (db *DB) transact(ctx context.Context, work func(*sql.Tx) error) (err error) {
+func (db *DB) transact(ctx context.Context, work func(context.Context, *sql.Tx, *watch) error) (err error) {
+	ctx, w, err := db.gate.enter(ctx)
+	if err != nil {
+		return err
+	}
+	defer w.leave()
 	// Waiting for the connection obeys ctx; what follows on it need not watch it
 	// where it is a matter of microseconds.
-	conn, err := db.write.Conn(ctx)
-	if err != nil {
+	var conn *sql.Conn
+	if err := w.ask(func() (err error) { conn, err = db.write.Conn(ctx); return err }); err != nil {
 		return fmt.Errorf("store: no connection: %w", err)
 	}
 	defer conn.Close()
-	t, err := conn.BeginTx(db.patience(ctx), nil)
-	if err != nil {
+	var t *sql.Tx
+	if err := w.ask(func() (err error) { t, err = conn.BeginTx(db.patience(ctx), nil); return err }); err != nil {
 		return fmt.Errorf("store: begin: %w", err)
 	}
 	// Also when work panics: an open transaction would stop every writer.
@@ -108,10 +114,10 @@ func (db *DB) transact(ctx context.Context, work func(*sql.Tx) error) (err error
 			err = rollback
 		}
 	}()
-	if err := work(t); err != nil {
+	if err := work(ctx, t, w); err != nil {
 		return err
 	}
-	if err := t.Commit(); err != nil {
+	if err := w.ask(t.Commit); err != nil {
 		return fmt.Errorf("store: commit: %w", err)
 	}
 	return nil
@@ -150,17 +156,21 @@ func (t *tx) stmt(ctx context.Context, text string) (*sql.Stmt, error) {
 }
 
 // exec runs a statement and returns how many rows it touched.
-func (t *tx) exec(ctx context.Context, text string, args ...any) (int64, error) {
+func (t *tx) exec(ctx context.Context, text string, args ...any) (n int64, err error) {
 	ctx = t.db.patience(ctx)
-	s, err := t.stmt(ctx, text)
-	if err != nil {
-		return 0, err
-	}
-	r, err := s.ExecContext(ctx, args...)
-	if err != nil {
-		return 0, err
-	}
-	return r.RowsAffected()
+	err = t.watch.ask(func() error {
+		s, err := t.stmt(ctx, text)
+		if err != nil {
+			return err
+		}
+		r, err := s.ExecContext(ctx, args...)
+		if err != nil {
+			return err
+		}
+		n, err = r.RowsAffected()
+		return err
+	})
+	return n, err
 }
 
 // rower is where a row is read from: a transaction or the pool of readers.
@@ -173,11 +183,13 @@ type rower interface {
 
 func (t *tx) one(ctx context.Context, text string, args []any, dest ...any) error {
 	ctx = t.db.patience(ctx)
-	s, err := t.stmt(ctx, text)
-	if err != nil {
-		return err
-	}
-	return s.QueryRowContext(ctx, args...).Scan(dest...)
+	return t.watch.ask(func() error {
+		s, err := t.stmt(ctx, text)
+		if err != nil {
+			return err
+		}
+		return s.QueryRowContext(ctx, args...).Scan(dest...)
+	})
 }
 
 func (t *tx) each(ctx context.Context, text string, args []any, scan func(*sql.Rows) error) error {
@@ -205,18 +217,30 @@ func (p *pool) one(ctx context.Context, text string, args []any, dest ...any) er
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	ctx = db.patience(ctx)
-	s, err := db.prepared(ctx, db.read, &db.reading, text)
+	ctx, w, err := db.gate.enter(ctx)
 	if err != nil {
 		return err
 	}
-	return s.QueryRowContext(ctx, args...).Scan(dest...)
+	defer w.leave()
+	ctx = db.patience(ctx)
+	return w.ask(func() error {
+		s, err := db.prepared(ctx, db.read, &db.reading, text)
+		if err != nil {
+			return err
+		}
+		return s.QueryRowContext(ctx, args...).Scan(dest...)
+	})
 }
 
 func (p *pool) each(ctx context.Context, text string, args []any, scan func(*sql.Rows) error) error {
 	db := (*DB)(p)
-	s, err := db.prepared(ctx, db.read, &db.reading, text)
+	ctx, w, err := db.gate.enter(ctx)
 	if err != nil {
+		return err
+	}
+	defer w.leave()
+	var s *sql.Stmt
+	if err := w.ask(func() (err error) { s, err = db.prepared(ctx, db.read, &db.reading, text); return err }); err != nil {
 		return err
 	}
 	return each(ctx, s, args, scan)

@@ -13,6 +13,7 @@ import (
 	"github.com/gofiber/fiber/v2"
 	"github.com/valyala/fasthttp"
 
+	"postern/directory"
 	"postern/portal/limit"
 	"postern/static"
 )
@@ -78,7 +79,7 @@ var errPanic = errors.New("web: a handler panicked")
 
 // deadline gives every service the same end.
 func (s *Site) deadline(c *fiber.Ctx) error {
-	ctx, cancel := context.WithTimeout(context.Background(), requestTime)
+	ctx, cancel := context.WithTimeout(directory.Hurry(context.Background()), requestTime)
 	defer cancel()
 	c.SetUserContext(ctx)
 	return c.Next()

@@ -12,17 +12,23 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/sony/gobreaker/v2"
+
 	"postern/verify"
 )
 
 const (
 	// patience is how long one server is waited for before the next is asked too.
-	patience = 1500 * time.Millisecond
+	patience = 500 * time.Millisecond
 	// window is how long after a yes other servers that were asked may still say
 	// no. It costs time only when a server was slow.
 	window = 300 * time.Millisecond
 	// nonceSize is within the 16 to 40 of the protocol, and what old servers take.
 	nonceSize = 32
+	// After tolerated questions in a row that nobody answered, nobody is asked for rest,
+	// and then one finds out for all: so who comes meanwhile need not wait to hear it.
+	tolerated = 3
+	rest      = 5 * time.Second
 )
 
 // ErrRefused is a server that does not take this program's questions: the
@@ -49,6 +55,7 @@ type client struct {
 	over   http.RoundTripper
 	now    func() time.Time
 	random io.Reader
+	broken *gobreaker.CircuitBreaker[int64]
 }
 
 type server struct{ address, host string }
@@ -59,6 +66,14 @@ func newClient(cfg Config, over http.RoundTripper, now func() time.Time, random 
 		return nil, fmt.Errorf("yubikey: secret: %w", err)
 	}
 	c := &client{id: strconv.FormatInt(cfg.ClientID, 10), key: key, timeout: cfg.Timeout, over: over, now: now, random: random}
+	c.broken = gobreaker.NewCircuitBreaker[int64](gobreaker.Settings{
+		Name: "yubikey", MaxRequests: 1, Timeout: rest,
+		ReadyToTrip: func(n gobreaker.Counts) bool { return n.ConsecutiveFailures >= tolerated },
+		// Who left before the answer says nothing of the servers.
+		IsSuccessful: func(err error) bool {
+			return err == nil || errors.Is(err, verify.ErrWrong) || errors.Is(err, verify.ErrReplayed) || errors.Is(err, context.Canceled)
+		},
+	})
 	for _, s := range cfg.Servers {
 		u, err := url.Parse(s)
 		if err != nil {
@@ -97,6 +112,14 @@ type heard struct {
 // window. REPLAYED_REQUEST is a server that heard of our question from another:
 // no replay beside that one's yes, and a no without it.
 func (c *client) ask(ctx context.Context, otp string) (int64, error) {
+	counter, err := c.broken.Execute(func() (int64, error) { return c.question(ctx, otp) })
+	if errors.Is(err, gobreaker.ErrOpenState) || errors.Is(err, gobreaker.ErrTooManyRequests) {
+		err = fmt.Errorf("yubikey: no server answered of late: %w", err)
+	}
+	return counter, err
+}
+
+func (c *client) question(ctx context.Context, otp string) (int64, error) {
 	ctx, cancel := context.WithTimeout(ctx, c.timeout)
 	defer cancel()
 	nonce, err := c.nonce()

@@ -11,9 +11,12 @@ import (
 	"net/url"
 	"regexp"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/sony/gobreaker/v2"
 
 	"postern/verify"
 	"postern/verify/yubikey/yubikeytest"
@@ -268,4 +271,41 @@ func TestTheSecretIsNotInTheConfigurationsText(t *testing.T) {
 			t.Errorf("printed: %s", s)
 		}
 	}
+}
+
+// Who touches a key while no server answers hears so at once, when others have waited for
+// it; one in a few seconds finds out whether somebody is back; a no is an answer.
+func TestWhileNobodyAnswersOneWaitsForAll(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t, false)
+		for range 3 * tolerated {
+			want(t, "a no", b.try(b.alice, forge(b.ka.Press())), verify.ErrWrong)
+		}
+		servers := b.replicas(t, 1)
+		var silent atomic.Bool
+		b.wire["one"] = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if silent.Load() {
+				slow(time.Hour, servers[0]).ServeHTTP(w, r)
+				return
+			}
+			servers[0].ServeHTTP(w, r)
+		})
+		silent.Store(true)
+		for range tolerated {
+			want(t, "silence", b.try(b.alice, b.ka.Press()), context.DeadlineExceeded)
+		}
+		begin := time.Now()
+		for range 100 {
+			want(t, "left alone", b.try(b.alice, b.ka.Press()), gobreaker.ErrOpenState)
+		}
+		if took := time.Since(begin); took != 0 {
+			t.Errorf("they waited %s", took)
+		}
+		time.Sleep(rest + time.Millisecond)
+		want(t, "the one", b.try(b.alice, b.ka.Press()), context.DeadlineExceeded)
+		want(t, "and no other", b.try(b.alice, b.ka.Press()), gobreaker.ErrOpenState)
+		silent.Store(false)
+		time.Sleep(rest + time.Millisecond)
+		want(t, "back", b.try(b.alice, b.ka.Press()), nil)
+	})
 }

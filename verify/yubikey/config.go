@@ -24,7 +24,7 @@ type Config struct {
 	// key in base64, as the servers' operator gives it out.
 	Reference string           `yaml:"secret"`
 	Secret    directory.Secret `yaml:"-"`
-	// Timeout for all servers together.
+	// Timeout for all servers together: somebody waits for it.
 	Timeout time.Duration `yaml:"timeout"`
 	// Offline checks with the keys' own secrets, and asks no server.
 	Offline bool `yaml:"offline"`
@@ -38,7 +38,7 @@ type Config struct {
 // clients ask too, became other names for it, and were to stop resolving in 2020
 // (status.yubico.com). Who runs servers of their own names several.
 func DefaultConfig() Config {
-	return Config{Servers: []string{"https://api.yubico.com/wsapi/2.0/verify"}, Timeout: 5 * time.Second, Max: 5}
+	return Config{Servers: []string{"https://api.yubico.com/wsapi/2.0/verify"}, Timeout: 1500 * time.Millisecond, Max: 5}
 }
 
 // On reports whether anything was set up.

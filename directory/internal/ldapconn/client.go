@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"os"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -219,6 +220,11 @@ func (c *Client) on(ctx context.Context, s *server, p *pool, fn func(*Conn) erro
 		case conn.broken == nil:
 			s.worked()
 			return err, more
+		case errors.Is(conn.broken, os.ErrDeadlineExceeded):
+			p.forget()
+			if itsFault(ctx, begun) {
+				s.failed()
+			}
 		case more && reused && !over(ctx):
 			continue
 		case itsFault(ctx, begun):
@@ -259,9 +265,9 @@ func (c *Client) lend(ctx context.Context, s *server, p *pool, l *link, fn func(
 }
 
 // order is pin first, then the servers that are up, then the others: one that
-// was down a moment ago is still better than giving up. insist keeps pin in front
-// even when it was down: what was read there a moment ago is written there. A pin that
-// is in the list no more counts as one that is down.
+// failed a moment ago is still better than giving up, unless it has for a while. insist
+// keeps pin in front even when it was down: what was read there a moment ago is written
+// there. A pin that is in the list no more counts as one that is down.
 func (c *Client) order(ctx context.Context, pin string, insist bool) ([]*server, error) {
 	servers, err := c.current(ctx)
 	if err != nil {
@@ -270,6 +276,9 @@ func (c *Client) order(ctx context.Context, pin string, insist bool) ([]*server,
 	out := make([]*server, 0, len(servers))
 	var down []*server
 	put := func(s *server) {
+		if s.shut() {
+			return
+		}
 		if s.up() || insist && s.addr == pin {
 			out = append(out, s)
 		} else {
@@ -286,5 +295,10 @@ func (c *Client) order(ctx context.Context, pin string, insist bool) ([]*server,
 			put(s)
 		}
 	}
-	return append(out, down...), nil
+	if out = append(out, down...); len(out) == 0 {
+		return nil, fmt.Errorf("%w: %w", directory.ErrUnavailable, errLeftAlone)
+	}
+	return out, nil
 }
+
+var errLeftAlone = errors.New("ldapconn: no server answered of late; one question in a few seconds finds out whether one is back")

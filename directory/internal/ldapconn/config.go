@@ -36,6 +36,9 @@ type Config struct {
 	BindPassword string           `yaml:"bind_password"`
 	Password     directory.Secret `yaml:"-"`
 
+	// DialTimeout is for a connection and its TLS, RequestTimeout for one question. People
+	// wait for both: with the defaults they hear within two seconds that a directory hangs.
+	// A write and a page of a listing get writeTime where that is more.
 	DialTimeout    time.Duration `yaml:"dial_timeout"`
 	RequestTimeout time.Duration `yaml:"request_timeout"`
 	// ServiceConnections and UserBindConnections bound the two pools, for each server.
@@ -43,11 +46,15 @@ type Config struct {
 	UserBindConnections int `yaml:"user_bind_connections"`
 }
 
+// writeTime is the least time a server gets to say what came of a write: to give one up is
+// to not know, and somebody has to find out later.
+const writeTime = 5 * time.Second
+
 // DefaultConfig is what holds where the file says nothing.
 func DefaultConfig() Config {
 	return Config{
-		DialTimeout:         3 * time.Second,
-		RequestTimeout:      5 * time.Second,
+		DialTimeout:         1500 * time.Millisecond,
+		RequestTimeout:      1500 * time.Millisecond,
 		ServiceConnections:  16,
 		UserBindConnections: 16,
 	}

@@ -77,7 +77,7 @@ func (c *Conn) Server() string { return c.server }
 // When the size limit is exceeded it returns what came together with the error.
 func (c *Conn) Search(req *ldap.SearchRequest) (*ldap.SearchResult, error) {
 	var res *ldap.SearchResult
-	err := c.do(func() (err error) {
+	err := c.do(c.timeout, func() (err error) {
 		res, err = c.link.ldap.Search(req)
 		return err
 	})
@@ -100,7 +100,7 @@ func (c *Conn) Extended(req *ldap.ExtendedRequest) error {
 // WhoAmI is RFC 4532: the identity the server gave this connection.
 func (c *Conn) WhoAmI() (string, error) {
 	var id string
-	err := c.do(func() error {
+	err := c.do(c.timeout, func() error {
 		res, err := c.link.ldap.WhoAmI(nil)
 		if err == nil {
 			id = res.AuthzID
@@ -112,7 +112,7 @@ func (c *Conn) WhoAmI() (string, error) {
 
 func (c *Conn) bind(dn string, pw directory.Secret, controls []ldap.Control) (*ldap.SimpleBindResult, error) {
 	var res *ldap.SimpleBindResult
-	err := c.do(func() (err error) {
+	err := c.do(c.timeout, func() (err error) {
 		res, err = c.link.ldap.SimpleBind(ldap.NewSimpleBindRequest(dn, pw.Reveal(), controls))
 		return err
 	})
@@ -121,7 +121,7 @@ func (c *Conn) bind(dn string, pw directory.Secret, controls []ldap.Control) (*l
 
 func (c *Conn) write(op func() error) error {
 	before := c.link.raw.written.Load()
-	err := c.do(op)
+	err := c.do(max(c.timeout, writeTime), op)
 	if c.link.raw.written.Load() != before {
 		c.wrote = true
 	}
@@ -130,14 +130,14 @@ func (c *Conn) write(op func() error) error {
 
 // do runs one request under a deadline that bounds sending too, which go-ldap's
 // own timeout does not.
-func (c *Conn) do(op func() error) error {
+func (c *Conn) do(timeout time.Duration, op func() error) error {
 	if c.broken != nil {
 		return c.broken
 	}
 	if err := c.ctx.Err(); err != nil {
 		return fmt.Errorf("%w: %w", directory.ErrUnavailable, err)
 	}
-	deadline := time.Now().Add(c.timeout)
+	deadline := time.Now().Add(timeout)
 	if d, ok := c.ctx.Deadline(); ok && d.Before(deadline) {
 		deadline = d
 	}

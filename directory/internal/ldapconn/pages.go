@@ -44,6 +44,7 @@ func (c *Client) Pages(ctx context.Context, req *ldap.SearchRequest, size int, e
 	begun := false
 	var stopped error
 	err = c.each(ctx, servers, alone, func(conn *Conn) error {
+		conn.timeout = max(conn.timeout, writeTime) // a page is much, and nobody waits for it
 		return conn.Pages(req, size, func(e *ldap.Entry) error {
 			begun = true
 			stopped = each(e)

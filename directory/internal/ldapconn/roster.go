@@ -13,7 +13,7 @@ import (
 
 const (
 	// lookEvery is how old a list from the DNS may become, lookPause how long it stays
-	// although none of its servers is up, or although the DNS did not answer.
+	// although none of its servers is well, or although the DNS did not answer.
 	lookEvery = 5 * time.Minute
 	lookPause = 5 * time.Second
 )
@@ -37,7 +37,7 @@ func (c *Client) current(ctx context.Context) ([]*server, error) {
 		return c.servers, nil
 	}
 	servers, running := c.know()
-	if running != nil && !slices.ContainsFunc(servers, (*server).up) {
+	if running != nil && !slices.ContainsFunc(servers, (*server).well) {
 		select {
 		case <-running:
 		case <-ctx.Done():
@@ -59,7 +59,7 @@ func (c *Client) know() ([]*server, <-chan struct{}) {
 	defer c.mu.Unlock()
 	age := c.now().Sub(c.looked)
 	due := c.looked.IsZero() || age >= lookEvery ||
-		age >= lookPause && (c.failed != nil || !slices.ContainsFunc(c.servers, (*server).up))
+		age >= lookPause && (c.failed != nil || !slices.ContainsFunc(c.servers, (*server).well))
 	if due && c.running == nil && !c.closed.Load() {
 		done := make(chan struct{})
 		c.running = done

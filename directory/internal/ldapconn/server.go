@@ -18,8 +18,13 @@ const (
 	// idleLimit is below the idle time-outs of Active Directory (900 s) and of
 	// most firewalls, which forget a flow without telling either end.
 	idleLimit = 4 * time.Minute
-	// backoffLimit bounds how long a server that failed is left alone.
+	// backoffLimit bounds how long a server that failed is asked last, after the others.
 	backoffLimit = 30 * time.Second
+	// A server that failed tolerated times in a row is not asked at all for shutTime after
+	// the last of them; then one caller finds out whether it is back. So who comes while a
+	// directory hangs hears so at once.
+	tolerated = 3
+	shutTime  = 3 * time.Second
 	// refusalLimit bounds how long the service account is not tried after its
 	// password was refused.
 	refusalLimit = 5 * time.Minute
@@ -36,6 +41,7 @@ type server struct {
 	mu        sync.Mutex
 	failures  int
 	downUntil time.Time
+	shutUntil time.Time
 	// A refused bind of the service account, and when it may be tried again:
 	// trying it at every request would lock the account.
 	refused      error
@@ -48,11 +54,25 @@ func (s *server) close() {
 	s.users.close()
 }
 
+// well reports whether it answered when it was asked last.
+func (s *server) well() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.failures == 0
+}
+
 // up reports whether the server is worth asking first.
 func (s *server) up() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.failures == 0 || !s.client.now().Before(s.downUntil)
+}
+
+// shut reports whether the server is not even to be asked.
+func (s *server) shut() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.failures >= tolerated && s.client.now().Before(s.shutUntil)
 }
 
 // trying is called before a server is used. When it was down, one caller finds
@@ -62,6 +82,7 @@ func (s *server) trying() {
 	defer s.mu.Unlock()
 	if s.failures > 0 {
 		s.downUntil = s.client.now().Add(s.client.cfg.DialTimeout)
+		s.shutUntil = s.client.now().Add(shutTime)
 	}
 }
 
@@ -71,6 +92,7 @@ func (s *server) failed() {
 	wait := min(time.Second<<min(s.failures, 10), backoffLimit)
 	s.failures++
 	s.downUntil = s.client.now().Add(wait)
+	s.shutUntil = s.client.now().Add(shutTime)
 }
 
 func (s *server) worked() {
@@ -249,6 +271,17 @@ func (p *pool) put(l *link, healthy bool) {
 		p.idle = p.idle[1:]
 		go old.kill()
 	}
+}
+
+// forget ends what is idle: where one connection brought no answer, what became of the
+// others while nobody used them is unknown too.
+func (p *pool) forget() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, l := range p.idle {
+		go l.kill()
+	}
+	p.idle = nil
 }
 
 func (p *pool) close() {
