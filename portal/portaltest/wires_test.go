@@ -27,6 +27,7 @@ type wire struct {
 	dead     bool
 	ask, say chan struct{} // nil: that way is free; closed when it is again
 	tap      func([]byte)  // sees what is asked before it goes on; nil: nobody looks
+	spoil    func([]byte)  // does something to what is answered; nil: nobody
 }
 
 func newWire(t *testing.T, network, to string) *wire {
@@ -70,7 +71,7 @@ func (w *wire) connect(near net.Conn) {
 	}
 	var both sync.WaitGroup
 	both.Go(func() { w.carry(far, near, func() (chan struct{}, func([]byte)) { return w.ask, w.tap }) })
-	both.Go(func() { w.carry(near, far, func() (chan struct{}, func([]byte)) { return w.say, nil }) })
+	both.Go(func() { w.carry(near, far, func() (chan struct{}, func([]byte)) { return w.say, w.spoil }) })
 	both.Wait()
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -138,11 +139,19 @@ func (w *wire) look(see func([]byte)) {
 	w.tap = see
 }
 
+// answers has every piece of what is answered go through change first, which may take its
+// time and alter it.
+func (w *wire) answers(change func([]byte)) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.spoil = change
+}
+
 // mend ends whatever was done to it.
 func (w *wire) mend() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.dead = false
+	w.dead, w.spoil = false, nil
 	for _, way := range []*chan struct{}{&w.ask, &w.say} {
 		if *way != nil {
 			close(*way)

@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/url"
 	"os"
@@ -14,6 +15,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/pgproto3"
 	"github.com/jackc/pgx/v5/stdlib"
 	"github.com/pressly/goose/v3"
 	"github.com/riverqueue/river/riverdriver"
@@ -204,6 +206,10 @@ func createSQLite(path string, never bool) error {
 	return f.Close()
 }
 
+// postgresMessage is the longest message of PostgreSQL's that is read, in bytes. The
+// longest there is are the events of a page of the record, a row each.
+const postgresMessage = 16 << 20
+
 func openPostgres(_ context.Context, c Config) (write, read *sql.DB, err error) {
 	cfg, err := parsePostgres(c.Postgres)
 	if err != nil {
@@ -219,6 +225,13 @@ func openPostgres(_ context.Context, c Config) (write, read *sql.DB, err error) 
 		if _, set := cfg.RuntimeParams[name]; !set {
 			cfg.RuntimeParams[name] = value
 		}
+	}
+	// A length that cannot be must not become memory: pgx alone believes up to 1 GiB, which
+	// a broken line or whoever stands in it can ask for with four bytes, at every connection.
+	cfg.BuildFrontend = func(r io.Reader, w io.Writer) *pgproto3.Frontend {
+		f := pgproto3.NewFrontend(r, w)
+		f.SetMaxBodyLen(postgresMessage)
+		return f
 	}
 	if c.ReadOnly {
 		cfg.RuntimeParams["default_transaction_read_only"] = "on"

@@ -6,6 +6,7 @@ import (
 
 	"github.com/gofiber/fiber/v2"
 
+	"postern/directory"
 	"postern/portal/access"
 	"postern/portal/flow"
 	"postern/portal/policy"
@@ -89,6 +90,9 @@ func (s *Site) next(v *visit, d door, c *flow.Case, err error) error {
 	}
 	if weak := (*flow.Weak)(nil); errors.As(err, &weak) {
 		t.faults = problems(weak, c.Person)
+	}
+	if errors.Is(err, directory.ErrUnavailable) && c.Next(s.Now()) == flow.StepNewPassword {
+		return err // that page needs its rules, for which nobody is to wait once more
 	}
 	s.place(c, t.faults)
 	p, perr := s.casePage(v, d, c, t.faults...)

@@ -146,7 +146,8 @@ func (c *Conn) do(timeout time.Duration, op func() error) error {
 	raw.SetDeadline(deadline)
 	stop := context.AfterFunc(c.ctx, func() { raw.SetDeadline(time.Unix(1, 0)) })
 	err := op()
-	if !stop() || time.Until(deadline) < 50*time.Millisecond {
+	late := time.Until(deadline) < 50*time.Millisecond // the network's own clock may be ahead
+	if !stop() || late {
 		// The deadline has fired or is about to: its effect must not reach the next user.
 		c.retire = true
 	} else {
@@ -159,7 +160,7 @@ func (c *Conn) do(timeout time.Duration, op func() error) error {
 	switch {
 	case raw.budget.Load() < 0:
 		err = fmt.Errorf("%w: %w", errTooLarge, err)
-	case !time.Now().Before(deadline):
+	case late:
 		err = fmt.Errorf("%w: %w", os.ErrDeadlineExceeded, err)
 	}
 	c.link.kill()
