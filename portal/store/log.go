@@ -23,8 +23,9 @@ const (
 	readHead    = `SELECT low, next, (SELECT coalesce(max(seq), 0) FROM log_entries) FROM log_head WHERE id = $1`
 	moveHead    = `UPDATE log_head SET low = $2, mid = $3, next = $4, horizon = $5 WHERE id = $1`
 	logHorizons = `SELECT {xmin}, {xmax}, coalesce(max(seq), 0) FROM audit_events`
-	// not in the log: of those above low, few are.
-	unsealed       = ` FROM audit_events e WHERE e.seq > $1 AND NOT EXISTS (SELECT 1 FROM log_entries l WHERE l.seq = e.seq)`
+	// not in the log: of those above low, few are. The mark is said of the log as well, or
+	// PostgreSQL reads all of it.
+	unsealed       = ` FROM audit_events e WHERE e.seq > $1 AND NOT EXISTS (SELECT 1 FROM log_entries l WHERE l.seq = e.seq AND l.seq > $1)`
 	behindMark     = `SELECT (SELECT count(*) FROM audit_events WHERE seq <= $1) - (SELECT count(*) FROM log_entries WHERE seq <= $1)`
 	oldestUnsealed = `SELECT coalesce(min(e.at), 0)` + unsealed
 	anyUnsealed    = `SELECT 1` + unsealed + ` LIMIT 1`
