@@ -34,8 +34,9 @@ build: ## one static binary, ./postern
 demo: ## a portal with sample people on http://localhost:8080
 	$(GO) run ./cmd/postern demo
 
-bench: services ## the table of measurements
+bench: services ## the tables of measurements
 	$(GO) test ./portal/portaltest -run '^$$' -bench . -timeout 60m
+	$(GO) test ./portal/store -run '^$$' -bench Growth -benchtime 1x -timeout 60m
 
 soak: services ## mixed cases for SOAK=30m while everything fails in turn
 	POSTERN_SOAK=$(SOAK) $(GO) test ./portal/portaltest -run '^TestSoak$$' -count 1 -v -timeout 24h

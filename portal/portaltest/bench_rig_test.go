@@ -28,7 +28,8 @@ type mill struct {
 	people []*member
 	reg    *registrar
 	mail   *post
-	server int // the directory's process
+	server int                  // the directory's process
+	nodes  func() time.Duration // the CPU of all nodes, where there are several
 	client *fasthttp.HostClient
 	asked  atomic.Int64
 	sent   int // messages the flows so far must have sent
@@ -82,17 +83,25 @@ func newMill(t testing.TB, bin, kind string, people int, more string) *mill {
 	check(m.reg.app(ctx, m.people))
 	m.mail = newPost(m.p.Mail)
 	m.client = NewClient(m.p.URL)
-	if pid, err := os.ReadFile(tw.pidFile); err == nil {
+	m.crew(t)
+	return m
+}
+
+// crew are those who load it, and the bare directory.
+func (m *mill) crew(t testing.TB) {
+	t.Helper()
+	if pid, err := os.ReadFile(m.pidFile); err == nil {
 		m.server, _ = strconv.Atoi(strings.TrimSpace(string(pid)))
 	}
 	for range most {
 		h, err := m.hand()
-		check(err)
+		if err != nil {
+			t.Fatal(err)
+		}
 		t.Cleanup(h.close)
 		m.hands = append(m.hands, h)
 		m.riders = append(m.riders, newRider(m.client, m.p.URL, &m.asked))
 	}
-	return m
 }
 
 // rider of a worker, as somebody whom the portal has never seen.
@@ -106,7 +115,7 @@ func (m *mill) rider(worker int) *rider {
 // messages one op sends in the end: their delivery belongs to its cost.
 func (m *mill) stretch(t testing.TB, n, workers, mails int, op func(worker, i int) error) sample {
 	t.Helper()
-	asked, own, server, portal := m.asked.Load(), ownCPU(), cpuOf(m.server), m.p.Usage().CPU
+	asked, own, server, portal := m.asked.Load(), ownCPU(), cpuOf(m.server), m.portalCPU()
 	s, err := drive(n, workers, op)
 	if err != nil {
 		t.Fatal(err)
@@ -119,8 +128,16 @@ func (m *mill) stretch(t testing.TB, n, workers, mails int, op func(worker, i in
 			t.Fatal(err)
 		}
 	}
-	s.asked, s.self, s.server, s.portal = m.asked.Load()-asked, ownCPU()-own, cpuOf(m.server)-server, m.p.Usage().CPU-portal
+	s.asked, s.self, s.server, s.portal = m.asked.Load()-asked, ownCPU()-own, cpuOf(m.server)-server, m.portalCPU()-portal
 	return s
+}
+
+// portalCPU is what the portal has taken.
+func (m *mill) portalCPU() time.Duration {
+	if m.nodes != nil {
+		return m.nodes()
+	}
+	return m.p.Usage().CPU
 }
 
 // cpuOf a process, its threads that ended too.

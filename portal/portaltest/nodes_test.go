@@ -28,7 +28,7 @@ import (
 // runs what the README shows.
 type cluster struct {
 	*mill
-	t     *testing.T
+	t     testing.TB
 	files []string // of the nodes
 	ports []int
 	nodes []*Portal
@@ -40,7 +40,7 @@ type cluster struct {
 
 // newCluster starts it. change is asked once everything is written down and nothing has
 // started yet.
-func newCluster(t *testing.T, proxy string, nodes, people int, change ...func(*cluster)) *cluster {
+func newCluster(t testing.TB, proxy string, nodes, people int, change ...func(*cluster)) *cluster {
 	t.Helper()
 	path := proxyPath(t, proxy)
 	bin, err := program()
@@ -190,7 +190,7 @@ func (c *cluster) run(proxy, path string) {
 }
 
 // once puts the first place's text where the pattern is, and takes the others out.
-func once(t *testing.T, pattern *regexp.Regexp, config, text string) string {
+func once(t testing.TB, pattern *regexp.Regexp, config, text string) string {
 	t.Helper()
 	if !pattern.MatchString(config) {
 		t.Fatalf("the README's sample has no %s", pattern)

@@ -8,7 +8,7 @@ import (
 )
 
 // readmeBlock is the one of the README in that language.
-func readmeBlock(t *testing.T, language string) string {
+func readmeBlock(t testing.TB, language string) string {
 	t.Helper()
 	text, err := os.ReadFile("../../README.md")
 	if err != nil {
@@ -23,7 +23,7 @@ func readmeBlock(t *testing.T, language string) string {
 }
 
 // proxyPath finds a proxy, and skips without it on a laptop.
-func proxyPath(t *testing.T, proxy string) string {
+func proxyPath(t testing.TB, proxy string) string {
 	t.Helper()
 	if testing.Short() {
 		t.Skip("-short: no services")

@@ -30,7 +30,7 @@ type wire struct {
 	spoil    func([]byte)  // does something to what is answered; nil: nobody
 }
 
-func newWire(t *testing.T, network, to string) *wire {
+func newWire(t testing.TB, network, to string) *wire {
 	t.Helper()
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
