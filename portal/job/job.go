@@ -58,7 +58,7 @@ type Config struct {
 	Renderer   Renderer
 	Transports map[notify.Channel]notify.Transport
 	// Reconcile settles cases whose outcome is not known (flow.Service.Reconcile).
-	// It runs at the start and every 20 s, on one node at a time or on several.
+	// It runs at the start and every 10 s, on one node at a time or on several.
 	Reconcile func(context.Context) error
 	// Remind asks people to enrol something, once a day and on one node at a time; it
 	// comes at the start too, and must not do twice what it did. nil: nobody is.
@@ -79,7 +79,9 @@ type Config struct {
 
 // How often.
 const (
-	reconcileEvery = 20 * time.Second
+	// reconcileEvery leaves room within the two minutes in which people hear how a write
+	// ended: one that left no trace is given up after a minute, by the next look.
+	reconcileEvery = 10 * time.Second
 	sweepEvery     = 5 * time.Minute
 	remindEvery    = 24 * time.Hour
 	// remindMost is how long reading everybody may take, over a slow line.

@@ -2,9 +2,11 @@ package ldapconn
 
 import (
 	"errors"
+	"io"
 	"net"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -119,5 +121,36 @@ func TestSilenceEndsWhatIsIdle(t *testing.T) {
 	}
 	if n := len(c.servers[0].service.idle); n != 0 {
 		t.Errorf("%d idle connections are still trusted", n)
+	}
+}
+
+// What was given up is not sent by the system later, when nobody waits for it any more.
+func TestWhatWasGivenUpIsNotSentLater(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	nc, err := net.Dial("tcp", l.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	peer, err := l.Accept()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer peer.Close()
+	// More than the line takes while nobody reads.
+	m := &meter{Conn: nc}
+	m.budget.Store(maxAnswer)
+	_ = m.SetDeadline(time.Now().Add(200 * time.Millisecond))
+	if n, err := m.Write(make([]byte, 64<<20)); err == nil {
+		t.Fatalf("the line took %d bytes", n)
+	}
+	m.abort()
+	m.Close()
+	_ = peer.SetDeadline(time.Now().Add(10 * time.Second))
+	if n, err := io.Copy(io.Discard, peer); !errors.Is(err, syscall.ECONNRESET) {
+		t.Errorf("%d bytes came, and then %v", n, err)
 	}
 }

@@ -44,6 +44,14 @@ func (m *meter) Read(p []byte) (int, error) {
 	return n, err
 }
 
+// abort has the system forget what it still holds to be sent, when the connection is
+// closed: a write that was given up must not arrive when the line is whole again.
+func (m *meter) abort() {
+	if c, ok := m.Conn.(*net.TCPConn); ok {
+		_ = c.SetLinger(0)
+	}
+}
+
 // link is one connection to one server.
 type link struct {
 	ldap      *ldap.Conn
@@ -163,6 +171,7 @@ func (c *Conn) do(timeout time.Duration, op func() error) error {
 	case late:
 		err = fmt.Errorf("%w: %w", os.ErrDeadlineExceeded, err)
 	}
+	c.link.raw.abort()
 	c.link.kill()
 	c.broken = fmt.Errorf("%w: %s: %w", directory.ErrUnavailable, c.server, err)
 	return c.broken
