@@ -20,7 +20,7 @@ import (
 
 const (
 	readPersonKey   = `SELECT body FROM person_keys WHERE person = $1`
-	insertPersonKey = `INSERT INTO person_keys (person, created, body) VALUES ($1, $2, $3) ON CONFLICT (person) DO NOTHING`
+	insertPersonKey = `INSERT INTO person_keys (person, created, body) VALUES ($1, $2, $3) ON CONFLICT (person) DO NOTHING RETURNING body`
 	erasePersonKey  = `DELETE FROM person_keys WHERE person = $1`
 	eraseStrangers  = `DELETE FROM person_keys WHERE person >= $1 AND person < $2`
 
@@ -150,10 +150,9 @@ func (t *tx) personKey(ctx context.Context, who string) (*subtle.AESGCM, error) 
 	}
 	aead, err := t.db.readPersonKey(ctx, t, who)
 	if errors.Is(err, sql.ErrNoRows) {
-		if err := t.makePersonKey(ctx, who); err != nil {
-			return nil, err
+		if aead, err = t.makePersonKey(ctx, who); errors.Is(err, sql.ErrNoRows) {
+			aead, err = t.db.readPersonKey(ctx, t, who) // somebody else's, who was first
 		}
-		aead, err = t.db.readPersonKey(ctx, t, who) // somebody else's, who was first
 	}
 	if err != nil {
 		return nil, err
@@ -165,19 +164,24 @@ func (t *tx) personKey(ctx context.Context, who string) (*subtle.AESGCM, error) 
 	return aead, nil
 }
 
-func (t *tx) makePersonKey(ctx context.Context, who string) error {
+// makePersonKey returns sql.ErrNoRows where somebody else made it meanwhile.
+func (t *tx) makePersonKey(ctx context.Context, who string) (*subtle.AESGCM, error) {
 	fresh := make([]byte, 32)
 	if _, err := io.ReadFull(t.db.rand, fresh); err != nil {
-		return fmt.Errorf("store: no randomness: %w", err)
+		return nil, fmt.Errorf("store: no randomness: %w", err)
 	}
 	body, err := t.db.seal(sealedPersons, fresh, []byte(who))
 	if err != nil {
-		return err
+		return nil, err
 	}
-	if _, err := t.exec(ctx, insertPersonKey, who, micros(t.db.now()), body); err != nil {
-		return fmt.Errorf("store: key of a person: %w", err)
+	if err := t.one(ctx, insertPersonKey, []any{who, micros(t.db.now()), body}, &body); err != nil {
+		return nil, fmt.Errorf("store: key of a person: %w", err)
 	}
-	return nil
+	aead, err := subtle.NewAESGCM(fresh)
+	if err != nil {
+		return nil, fmt.Errorf("store: key of a person: %w", err)
+	}
+	return aead, nil
 }
 
 func (db *DB) readPersonKey(ctx context.Context, r rower, who string) (*subtle.AESGCM, error) {
