@@ -6,9 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
-	"net"
-	"net/url"
-	"path/filepath"
+	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -26,7 +25,7 @@ import (
 
 // What somebody tried, and what they were told.
 type attempt struct {
-	what string // burn, spend, link, mark, strike
+	what string // burn, spend, link, mark, strike; yes, no, write: to a request for an approval
 	key  string // of the one thing it was tried on
 	n    int64  // the counter, for spend
 }
@@ -58,6 +57,9 @@ var onceModel = (&porcupine.NondeterministicModel{
 	Init: func() []any { return []any{int64(0)} },
 	Step: func(state, input, output any) []any {
 		s, in, out := state.(int64), input.(attempt), output.(verdict)
+		if strings.HasPrefix(in.key, "vote") {
+			return voted(s, in.what, out)
+		}
 		next, free := int64(1), s == 0
 		switch in.what {
 		case "spend":
@@ -83,85 +85,43 @@ var onceModel = (&porcupine.NondeterministicModel{
 	Equal: func(a, b any) bool { return a.(int64) == b.(int64) },
 }).ToModel()
 
-// wire is a line to PostgreSQL that can be cut, and held.
-type wire struct {
-	ln     net.Listener
-	socket string
-	mu     sync.Mutex
-	open   map[net.Conn]bool
-	held   atomic.Bool
+// What a request for an approval can be, as the core moves it: see flow.Vouch,
+// flow.Decline and flow.Finish.
+const (
+	asked, approved, declined, written = 0, 1, 2, 3
+)
+
+// vote moves the case of a request under the lock of its row, by the conditions of the
+// core: a yes counts in its own turn, a no until the directory is written to, and a write
+// needs a yes and no no.
+func vote(c *flow.Case, what string) error {
+	open := c.Closed == "" && c.Outcome.Status == ""
+	switch {
+	case what == "yes" && open && c.Turn == 0:
+		c.Turn++
+	case what == "no" && open:
+		c.Closed = flow.ReasonDeclined
+	case what == "write" && open && c.Turn > 0:
+		c.Outcome.Status = flow.InFlight
+	default:
+		return flow.ErrConflict
+	}
+	return nil
 }
 
-func newWire(t *testing.T, socket string) *wire {
-	t.Helper()
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
+// voted is the same of the model.
+func voted(s int64, what string, out verdict) []any {
+	next := map[string]int64{"yes": approved, "no": declined, "write": written}[what]
+	free := what == "yes" && s == asked || what == "no" && s <= approved || what == "write" && s == approved
+	switch {
+	case out == unknown && free:
+		return []any{s, next}
+	case out == unknown || (out == refused) && !free:
+		return []any{s}
+	case out == taken && free:
+		return []any{next}
 	}
-	w := &wire{ln: ln, socket: socket, open: map[net.Conn]bool{}}
-	t.Cleanup(func() { ln.Close(); w.cut() })
-	go func() {
-		for {
-			near, err := ln.Accept()
-			if err != nil {
-				return
-			}
-			far, err := net.Dial("unix", socket)
-			if err != nil {
-				near.Close()
-				continue
-			}
-			w.mu.Lock()
-			w.open[near], w.open[far] = true, true
-			w.mu.Unlock()
-			go w.carry(far, near)
-			go w.carry(near, far)
-		}
-	}()
-	return w
-}
-
-// carry bytes; while the line is held they wait, as in a network that is cut in two.
-func (w *wire) carry(to, from net.Conn) {
-	defer to.Close()
-	defer from.Close()
-	buf := make([]byte, 32<<10)
-	for {
-		n, err := from.Read(buf)
-		for w.held.Load() {
-			time.Sleep(time.Millisecond) // the network's own clock
-		}
-		if n > 0 {
-			if _, err := to.Write(buf[:n]); err != nil {
-				return
-			}
-		}
-		if err != nil {
-			return
-		}
-	}
-}
-
-// cut ends every connection: what was on its way may have arrived or not.
-func (w *wire) cut() {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	for c := range w.open {
-		c.Close()
-	}
-	clear(w.open)
-}
-
-// through gives the same database over a wire.
-func through(t *testing.T, p storetest.Place) (storetest.Place, *wire) {
-	t.Helper()
-	u, err := url.Parse(p.Config.Postgres)
-	if err != nil {
-		t.Fatal(err)
-	}
-	w := newWire(t, filepath.Join(u.Query().Get("host"), ".s.PGSQL.5432"))
-	p.Config.Postgres = fmt.Sprintf("postgres://postgres@%s%s?sslmode=disable", w.ln.Addr(), u.Path)
-	return p, w
+	return nil
 }
 
 // Two nodes, each behind a line that is cut and held at random, one with a clock that
@@ -193,6 +153,9 @@ func TestNothingIsTakenTwiceWhateverBreaks(t *testing.T) {
 			t.Fatal(err)
 		}
 		links["link"+k] = path[len(notify.NotMe.Path()):]
+		asked := newCase(alice)
+		asked.ID = "vote" + k
+		create(t, quiet, asked, flow.Effects{})
 	}
 	ctx, stop := context.WithCancel(t.Context())
 	var breaking sync.WaitGroup
@@ -224,8 +187,11 @@ func TestNothingIsTakenTwiceWhateverBreaks(t *testing.T) {
 			for i := range things {
 				// Everybody is at about the same things at about the same time.
 				k := fmt.Sprint((i + r.IntN(3)) % things)
-				what := []string{"burn", "spend", "link", "mark", "strike"}[r.IntN(5)]
+				what := []string{"burn", "spend", "link", "mark", "strike", "yes", "no", "write"}[r.IntN(8)]
 				a := attempt{what, what + k, int64(1 + r.IntN(4))}
+				if slices.Contains([]string{"yes", "no", "write"}, what) {
+					a.key = "vote" + k
+				}
 				h.record(c, a, func() verdict { return try(t.Context(), nodes[r.IntN(2)], a, links) })
 			}
 		})
@@ -275,6 +241,9 @@ func try(ctx context.Context, db *store.DB, a attempt, links map[string]string) 
 			return refused
 		}
 		return told(err, nil)
+	case "yes", "no", "write":
+		_, err := db.Update(ctx, a.key, func(_ context.Context, c *flow.Case) (flow.Effects, error) { return flow.Effects{}, vote(c, a.what) })
+		return told(err, flow.ErrConflict)
 	}
 	var was int
 	if err := db.Strike(ctx, directory.ID(a.key), verify.TOTP, func(s flow.Strikes) flow.Strikes {
@@ -342,6 +311,14 @@ func TestACheckThatFindsNothingWouldBeNone(t *testing.T) {
 	all.Wait()
 	if porcupine.CheckOperations(onceModel, h.list) {
 		t.Errorf("a code that two people used passes: %+v", h.list)
+	}
+	// A no that was taken, and a write after it.
+	late := []porcupine.Operation{}
+	for i, what := range []string{"yes", "no", "write"} {
+		late = append(late, porcupine.Operation{Input: attempt{what, "vote", 0}, Call: int64(2 * i), Output: taken, Return: int64(2*i + 1)})
+	}
+	if !porcupine.CheckOperations(onceModel, late[:2]) || porcupine.CheckOperations(onceModel, late) {
+		t.Error("a write after a no passes, or a no after a yes does not")
 	}
 	for _, c := range []struct {
 		list []verdict
