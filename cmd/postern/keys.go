@@ -36,24 +36,34 @@ func (c *cli) keysCreate() *cobra.Command {
 
 func (c *cli) keysRotate() *cobra.Command {
 	var path string
-	var retire bool
+	var retire, prepare bool
 	cmd := &cobra.Command{
 		Use:   "rotate",
 		Short: "Add a key, and seal everything in the database with it",
 		Long: "Adds a key to the file, and seals everything in the database again with it. Older\n" +
 			"keys go on reading. A running portal takes the file up within a minute.\n" +
-			"Once every node has it, --retire seals what is left and removes the older keys.",
+			"Once every node has it, --retire seals what is left and removes the older keys.\n\n" +
+			"Nodes that have a file of their own cannot read what is sealed with a key they do\n" +
+			"not have: first --prepare adds one that only reads; copy the file to every node;\n" +
+			"then rotate seals with it, and the file is copied once more.",
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			cfg, err := c.load(path)
 			if err != nil {
 				return err
 			}
+			if prepare {
+				if err := store.PrepareKeys(cfg.Keys); err != nil {
+					return err
+				}
+				fmt.Fprintf(c.out, "added a key to %s that only reads; copy the file to every node, and then run postern keys rotate\n", cfg.Keys)
+				return nil
+			}
 			if !retire {
 				if err := store.RotateKeys(cfg.Keys); err != nil {
 					return err
 				}
-				fmt.Fprintln(c.out, "added a key to", cfg.Keys)
+				fmt.Fprintln(c.out, "added a key to", cfg.Keys, "that seals from now on")
 			}
 			db, _, err := cfg.openStore(cmd.Context(), time.Now)
 			if err != nil {
@@ -77,5 +87,7 @@ func (c *cli) keysRotate() *cobra.Command {
 	}
 	configFlag(cmd, &path)
 	cmd.Flags().BoolVar(&retire, "retire", false, "instead of adding a key, remove all but the newest")
+	cmd.Flags().BoolVar(&prepare, "prepare", false, "only add a key that reads: see above")
+	cmd.MarkFlagsMutuallyExclusive("retire", "prepare")
 	return cmd
 }

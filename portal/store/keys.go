@@ -80,13 +80,42 @@ func CreateKeys(path string) error {
 	return writeAndClose(f, text)
 }
 
-// RotateKeys adds a key to the ring and makes it the one that seals from now on.
+// PrepareKeys adds a key to the ring that reads and does not seal yet: nodes that have a
+// file of their own must all have it before one of them seals with it.
+func PrepareKeys(path string) error {
+	return changeRing(path, func(m *keyset.Manager, h *keyset.Handle) error {
+		if _, waits, err := prepared(h); err != nil {
+			return err
+		} else if waits {
+			return ErrPrepared
+		}
+		_, err := m.Add(aead.AES256GCMKeyTemplate())
+		return err
+	})
+}
+
+// ErrPrepared is a key that was prepared and does not seal yet.
+var ErrPrepared = errors.New("a key was prepared and waits: rotate makes it the one that seals")
+
+// prepared is the key that waits, which stands behind the one that seals.
+func prepared(h *keyset.Handle) (id uint32, waits bool, err error) {
+	last, err := h.Entry(h.Len() - 1)
+	if err != nil {
+		return 0, false, err
+	}
+	return last.KeyID(), !last.IsPrimary(), nil
+}
+
+// RotateKeys makes the key that was prepared the one that seals from now on, or adds one.
 // The older ones go on reading. A running portal takes the new file up when it
 // meets something it cannot read; restart it, or send it through Reload, for it to
 // seal with the new key. Subkeys (Derive) do not change.
 func RotateKeys(path string) error {
-	return changeRing(path, func(m *keyset.Manager, _ *keyset.Handle) error {
-		id, err := m.Add(aead.AES256GCMKeyTemplate())
+	return changeRing(path, func(m *keyset.Manager, h *keyset.Handle) error {
+		id, waits, err := prepared(h)
+		if err == nil && !waits {
+			id, err = m.Add(aead.AES256GCMKeyTemplate())
+		}
 		if err != nil {
 			return err
 		}
@@ -99,6 +128,11 @@ func RotateKeys(path string) error {
 // whatever is still under an old one is lost.
 func RetireKeys(path string) error {
 	return changeRing(path, func(m *keyset.Manager, h *keyset.Handle) error {
+		if _, waits, err := prepared(h); err != nil {
+			return err
+		} else if waits {
+			return ErrPrepared
+		}
 		var old []uint32
 		for i := range h.Len() {
 			e, err := h.Entry(i)
