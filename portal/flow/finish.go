@@ -101,6 +101,7 @@ func (s *Service) finish(ctx context.Context, id string, pw directory.Secret, ho
 			return c, err
 		}
 	}
+	s.reach("before-intent")
 	if c, err = s.intend(ctx, c, *now, with); err != nil || c.Outcome.Status != InFlight {
 		return c, err
 	}
@@ -241,6 +242,7 @@ func (s *Service) intend(ctx context.Context, c *Case, u directory.User, with ot
 		}
 		c.Person = &u
 		c.Outcome = Outcome{Status: InFlight, Intent: at, Before: u.State.PasswordSet, Saves: c.Outcome.Saves, Receipt: s.receipt()}
+		s.reach("in-intent")
 		return Effects{Events: append(joined, s.event(c, "password.intent", intent, withDetail("server", u.Server)))}, nil
 	})
 }
@@ -347,6 +349,7 @@ func (s *Service) conclude(ctx context.Context, c *Case, o Outcome, again error)
 			return e, nil
 		case Applied:
 			c.Held = nil
+			s.reach("in-outcome")
 			return s.applied(c), errors.Join(s.forgive(ctx, c), s.countDone(ctx, c, at))
 		}
 		c.Held = nil
