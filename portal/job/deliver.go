@@ -24,6 +24,9 @@ const (
 	maxTries   = 30
 	firstRetry = 5 * time.Second
 	lastRetry  = time.Hour
+	// overdue is when a message that still waits is worth an alarm: somebody may have
+	// changed a password and its owner does not hear of it.
+	overdue = 5 * time.Minute
 )
 
 // Outcome of an attempt to deliver.
@@ -128,6 +131,9 @@ func (r *Runner) deliver(ctx context.Context, o store.Outgoing) {
 		r.Log.ErrorContext(ctx, "a message could not be delivered", "message", o.ID, "channel", o.Channel, "template", o.Template, "tries", o.Tries, "error", v.err)
 	case v.err != nil:
 		r.Log.WarnContext(ctx, "a message could not be delivered yet", "message", o.ID, "channel", o.Channel, "template", o.Template, "tries", o.Tries, "error", v.err)
+	}
+	if waits := v.outcome == Retry || v.outcome == Failed; waits && start.Sub(o.Created) >= overdue && r.Alarm != nil {
+		r.Alarm("message")
 	}
 	if r.Deliveries != nil {
 		r.Deliveries(Delivery{Channel: o.Channel, Template: o.Template, Outcome: v.outcome, Tries: o.Tries, Waited: start.Sub(o.Created), Took: r.Now().Sub(start)})

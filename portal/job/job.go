@@ -66,8 +66,8 @@ type Config struct {
 	// Safe runs fn and returns false when it panicked, which it has told of then
 	// (telemetry.Launcher.Safe). name is one of a few.
 	Safe func(name string, fn func()) bool
-	// Sealer keeps the log of the record; nil: nobody does. Alarm is told by name when
-	// it cannot, once; may be nil.
+	// Sealer keeps the log of the record; nil: nobody does. Alarm is told by name when it
+	// cannot ("record", once) and when a message is overdue ("message"); may be nil.
 	Sealer Sealer
 	Alarm  func(name string)
 	Log    *slog.Logger

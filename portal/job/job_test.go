@@ -80,6 +80,7 @@ type rig struct {
 	mail   *wire
 	log    *strings.Builder
 	at     atomic.Int64
+	began  int64
 	panics atomic.Int32
 	told   chan Delivery
 }
@@ -88,7 +89,8 @@ func newRig(t testing.TB, p storetest.Place) *rig {
 	t.Helper()
 	r := &rig{people: &people{u: directory.User{ID: alice, Mail: []string{"now@example.org", "second@example.org"}, Phone: []string{"+491"}}},
 		text: &renderer{}, mail: &wire{}, log: &strings.Builder{}, told: make(chan Delivery, 100)}
-	r.at.Store(time.Now().UnixMicro())
+	r.began = time.Now().UnixMicro()
+	r.at.Store(r.began)
 	now := func() time.Time { return time.UnixMicro(r.at.Load()) }
 	p.Config.Now = now
 	r.db = p.Open(t)
@@ -277,6 +279,27 @@ func TestRetriesEnd(t *testing.T) {
 	}
 	if first, last := r.mail.ids[0], r.mail.ids[len(r.mail.ids)-1]; first != last {
 		t.Errorf("the id changed from %s to %s: the relay cannot tell that it is the same", first, last)
+	}
+}
+
+// That nobody can be told is itself told of, after five minutes and not for a moment's hitch.
+func TestANoticeThatIsOverdueIsAnAlarm(t *testing.T) {
+	r := newRig(t, storetest.SQLite(t))
+	var alarms []string
+	r.Alarm = func(name string) { alarms = append(alarms, name) }
+	answers(errors.New("421"))(r)
+	r.post(t, notify.Message{Channel: notify.Mail, Template: "password_changed", Who: directory.User{ID: alice}})
+	for r.pass(t); ; r.pass(t) {
+		if early := r.Now().Sub(time.UnixMicro(r.began)) < overdue; early != (len(alarms) == 0) {
+			t.Fatalf("after %s: %q", r.Now().Sub(time.UnixMicro(r.began)), alarms)
+		}
+		if len(alarms) > 1 {
+			break
+		}
+		r.forward(2 * time.Minute)
+	}
+	if alarms[0] != "message" {
+		t.Errorf("%q", alarms)
 	}
 }
 
