@@ -39,13 +39,19 @@ var _ net.Error = slow{}
 //
 // Lists are refused too while it is shut, and are otherwise not timed: a long one says
 // nothing of whether the database is there. Nor does a row that somebody holds: PostgreSQL
-// answers that before we give up (see lock_timeout in openPostgres).
+// answers that before we give up (see lock_timeout in openPostgres). Nor does a wait for
+// one of our own connections.
 type gate struct {
+	full   func() bool
 	broken *gobreaker.TwoStepCircuitBreaker[any]
 }
 
-func newGate() *gate {
-	return &gate{gobreaker.NewTwoStepCircuitBreaker[any](gobreaker.Settings{
+func newGate(db *sql.DB) *gate {
+	full := func() bool {
+		s := db.Stats()
+		return s.InUse >= s.MaxOpenConnections
+	}
+	return &gate{full, gobreaker.NewTwoStepCircuitBreaker[any](gobreaker.Settings{
 		Name: "postgres", MaxRequests: 1, Timeout: tripFor,
 		ReadyToTrip: func(c gobreaker.Counts) bool { return c.ConsecutiveFailures >= tripAfter },
 	})}
@@ -61,7 +67,7 @@ func (g *gate) enter(ctx context.Context) (context.Context, *watch, error) {
 		return ctx, nil, fmt.Errorf("%w, and others have waited for it: %w", slow{}, err)
 	}
 	ctx, cancel := context.WithCancelCause(ctx)
-	w := &watch{ctx: ctx, cancel: cancel, done: done}
+	w := &watch{ctx: ctx, cancel: cancel, done: done, full: g.full}
 	w.timer = time.AfterFunc(directory.Patience, func() { cancel(slow{}) })
 	w.timer.Stop()
 	return ctx, w, nil
@@ -73,7 +79,16 @@ type watch struct {
 	cancel context.CancelCauseFunc
 	timer  *time.Timer
 	done   func(error)
-	gone   error // the first sign that the database was away
+	full   func() bool // every connection is in use
+	holds  bool        // one of them is ours
+	gone   error       // the first sign that the database was away
+}
+
+// has is told that a connection was got.
+func (w *watch) has() {
+	if w != nil {
+		w.holds = true
+	}
 }
 
 // ask runs one question under the clock.
@@ -88,7 +103,9 @@ func (w *watch) ask(question func() error) error {
 	case err == nil:
 	case errors.Is(cause, slow{}):
 		err = fmt.Errorf("%w: %w", cause, err)
-		w.gone = err
+		if w.holds || !w.full() { // who only waited in line knows nothing
+			w.gone = err
+		}
 	case cause == nil && away(err): // the end of a caller's own time says nothing
 		w.gone = err
 	}

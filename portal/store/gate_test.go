@@ -91,6 +91,7 @@ func TestWhileTheDatabaseIsSilentOneWaitsForAll(t *testing.T) {
 // database is gone: otherwise whoever opens many requests at one case shuts everybody out.
 func TestARowThatIsHeldShutsNobodyElseOut(t *testing.T) {
 	p := storetest.Postgres(t)
+	p.Config.Connections = 4 // and so no connection is left for most of them
 	db := p.Open(t)
 	here := directory.Hurry(t.Context())
 	if err := strike(here, db, "held"); err != nil {

@@ -117,7 +117,7 @@ func Open(ctx context.Context, c Config, keys *Keys) (*DB, error) {
 	if db.dialect.local {
 		db.line = &line{db: db}
 	} else {
-		db.gate = newGate()
+		db.gate = newGate(db.write)
 	}
 	if err := db.Ping(ctx); err != nil {
 		return nil, errors.Join(err, db.Close())

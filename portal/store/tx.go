@@ -104,6 +104,7 @@ func (db *DB) transact(ctx context.Context, work func(context.Context, *sql.Tx, 
 		return fmt.Errorf("store: no connection: %w", err)
 	}
 	defer conn.Close()
+	w.has()
 	var t *sql.Tx
 	if err := w.ask(func() (err error) { t, err = conn.BeginTx(db.patience(ctx), nil); return err }); err != nil {
 		return fmt.Errorf("store: begin: %w", err)

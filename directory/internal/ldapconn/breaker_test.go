@@ -71,6 +71,28 @@ func TestWhileADirectoryHangsOneWaitsForAll(t *testing.T) {
 	}
 }
 
+// Some servers take their time over a wrong password. Whoever types many of them shuts
+// nobody else out.
+func TestSlowBindsShutNobodyOut(t *testing.T) {
+	a := newAuthority(t)
+	f := serve(t, a.issue(t, nil), func(f *fake, _ net.Conn, op ber.Tag, _ int64, _ *ber.Packet) (bool, bool) {
+		f.mu.Lock()
+		defer f.mu.Unlock()
+		return op == ldap.ApplicationBindRequest && f.log[len(f.log)-1].who != serviceDN, true
+	})
+	cfg := testConfig(a, f.addr())
+	cfg.RequestTimeout = 200 * time.Millisecond
+	c := newClient(t, cfg)
+	for range 2 * tolerated {
+		if _, err := c.Bind(t.Context(), "", "cn=user", directory.NewSecret("wrong")); !errors.Is(err, directory.ErrUnavailable) {
+			t.Fatal(err)
+		}
+	}
+	if err := c.Read(t.Context(), "", look); err != nil {
+		t.Error(err)
+	}
+}
+
 // A server that is left alone costs nobody a wait while another one answers.
 func TestAServerThatIsLeftAloneIsNotAskedLastEither(t *testing.T) {
 	a := newAuthority(t)

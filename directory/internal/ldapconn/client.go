@@ -210,7 +210,7 @@ func (c *Client) on(ctx context.Context, s *server, p *pool, fn func(*Conn) erro
 		l, reused, err := p.get(ctx, fresh)
 		if err != nil {
 			if itsFault(ctx, begun) {
-				s.failed()
+				s.failed(p)
 			}
 			return err, true
 		}
@@ -223,12 +223,12 @@ func (c *Client) on(ctx context.Context, s *server, p *pool, fn func(*Conn) erro
 		case errors.Is(conn.broken, os.ErrDeadlineExceeded):
 			p.forget()
 			if itsFault(ctx, begun) {
-				s.failed()
+				s.failed(p)
 			}
 		case more && reused && !over(ctx):
 			continue
 		case itsFault(ctx, begun):
-			s.failed()
+			s.failed(p)
 		}
 		if conn.wrote {
 			err = fmt.Errorf("%w: %w: %w", directory.ErrUnavailable, directory.ErrUncertain, conn.broken)

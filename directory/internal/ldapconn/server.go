@@ -20,9 +20,11 @@ const (
 	idleLimit = 4 * time.Minute
 	// backoffLimit bounds how long a server that failed is asked last, after the others.
 	backoffLimit = 30 * time.Second
-	// A server that failed tolerated times in a row is not asked at all for shutTime after
-	// the last of them; then one caller finds out whether it is back. So who comes while a
-	// directory hangs hears so at once.
+	// A server that failed the service account tolerated times in a row is not asked at all
+	// for shutTime after the last of them; then one caller finds out whether it is back. So
+	// who comes while a directory hangs hears so at once. Binds of people do not count: a
+	// server may be slow on purpose with a wrong password, and whoever types three of them
+	// must not shut everybody out.
 	tolerated = 3
 	shutTime  = 3 * time.Second
 	// refusalLimit bounds how long the service account is not tried after its
@@ -41,6 +43,7 @@ type server struct {
 	mu        sync.Mutex
 	failures  int
 	downUntil time.Time
+	silences  int // of failures, those that count for shut
 	shutUntil time.Time
 	// A refused bind of the service account, and when it may be tried again:
 	// trying it at every request would lock the account.
@@ -72,7 +75,7 @@ func (s *server) up() bool {
 func (s *server) shut() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.failures >= tolerated && s.client.now().Before(s.shutUntil)
+	return s.silences >= tolerated && s.client.now().Before(s.shutUntil)
 }
 
 // trying is called before a server is used. When it was down, one caller finds
@@ -86,19 +89,22 @@ func (s *server) trying() {
 	}
 }
 
-func (s *server) failed() {
+func (s *server) failed(p *pool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	wait := min(time.Second<<min(s.failures, 10), backoffLimit)
 	s.failures++
 	s.downUntil = s.client.now().Add(wait)
-	s.shutUntil = s.client.now().Add(shutTime)
+	if p != s.users {
+		s.silences++
+		s.shutUntil = s.client.now().Add(shutTime)
+	}
 }
 
 func (s *server) worked() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.failures = 0
+	s.failures, s.silences = 0, 0
 }
 
 // dial opens one connection with TLS and nobody bound.
