@@ -106,7 +106,7 @@ func TestARowThatIsHeldShutsNobodyElseOut(t *testing.T) {
 		t.Fatal(err)
 	}
 	var all sync.WaitGroup
-	for range 8 {
+	for range 40 {
 		all.Go(func() {
 			ctx, cancel := context.WithTimeout(here, 2500*time.Millisecond)
 			defer cancel()
